@@ -1,0 +1,107 @@
+/**
+ * The rows. `district_id` leads every key, so that tenancy is a property of the keys and the schema spreads over
+ * machines by it. Constraints live in the migrations; nothing here creates a table.
+ */
+import { defineEntity, p, type InferEntity } from '@mikro-orm/core';
+
+export const Student = defineEntity({
+  name: 'Student',
+  tableName: 'students',
+  properties: {
+    districtId: p.string().primary(),
+    id: p.uuid().primary(),
+    studentNumber: p.string(),
+    givenName: p.string(),
+    familyName: p.string(),
+    /** Names as they sort and are searched: SQLite's lower() leaves É as it is, so the application folds them. */
+    givenNameFolded: p.string(),
+    familyNameFolded: p.string(),
+    birthDate: p.date().nullable(),
+    gradeLevel: p.string().nullable(),
+    disabilities: p.json<string[]>(),
+    createTime: p.datetime(),
+    updateTime: p.datetime(),
+    /** Counts changes; the etag stands for it. */
+    rowVersion: p.integer(),
+  },
+});
+export type Student = InferEntity<typeof Student>;
+
+export const Iep = defineEntity({
+  name: 'Iep',
+  tableName: 'ieps',
+  properties: {
+    districtId: p.string().primary(),
+    id: p.uuid().primary(),
+    studentId: p.uuid(),
+    academicYear: p.string(),
+    /** Number in the chain. A plain integer: the ORM's own `version` option means optimistic locking. */
+    version: p.integer(),
+    /** A plain column: as a relation to itself it would cost an extra update and commit-order work per row. */
+    parentVersionId: p.uuid().nullable(),
+    kind: p.string(),
+    status: p.string(),
+    content: p.json<Record<string, unknown>>(),
+    meetingDate: p.date().nullable(),
+    effectiveDate: p.date().nullable(),
+    reviewDate: p.date().nullable(),
+    createdBy: p.string(),
+    createTime: p.datetime(),
+    updateTime: p.datetime(),
+    /** Counts saves of the draft. */
+    revision: p.integer(),
+    /** Counts edits and status changes; the etag stands for it. */
+    rowVersion: p.integer(),
+  },
+});
+export type Iep = InferEntity<typeof Iep>;
+
+export const Goal = defineEntity({
+  name: 'Goal',
+  tableName: 'goals',
+  properties: {
+    districtId: p.string().primary(),
+    id: p.uuid().primary(),
+    /** A relation, so that the unit of work inserts the IEP before its goals. */
+    iep: () => p.manyToOne(Iep).joinColumns('district_id', 'iep_id'),
+    iepId: p.uuid().persist(false),
+    position: p.integer(),
+    goalKey: p.string(),
+    domain: p.string().nullable(),
+    goalText: p.string(),
+    baseline: p.string(),
+    targetCriteria: p.string(),
+    measurementMethod: p.string(),
+    measurementFrequency: p.string().nullable(),
+    startDate: p.date().nullable(),
+    targetDate: p.date().nullable(),
+  },
+});
+export type Goal = InferEntity<typeof Goal>;
+
+/** One row per change, written in its transaction and never pruned: audit, change feed and idempotency record in one. */
+export const ChangeEvent = defineEntity({
+  name: 'ChangeEvent',
+  tableName: 'events',
+  properties: {
+    districtId: p.string().primary(),
+    id: p.uuid().primary(),
+    rpc: p.string(),
+    requestId: p.uuid().nullable(),
+    /** Place in a batch, from 0. */
+    requestIndex: p.integer(),
+    requestHash: p.string().nullable(),
+    actor: p.string(),
+    eventTime: p.datetime(),
+    studentId: p.uuid(),
+    iepId: p.uuid().nullable(),
+    fromStatus: p.string().nullable(),
+    toStatus: p.string().nullable(),
+    rowVersion: p.integer(),
+    changedPaths: p.json<string[]>(),
+    contentSha256: p.string().nullable(),
+  },
+});
+export type ChangeEvent = InferEntity<typeof ChangeEvent>;
+
+export const entities = [Student, Iep, Goal, ChangeEvent];
