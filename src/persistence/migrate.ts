@@ -31,7 +31,7 @@ export async function migrate(url: string): Promise<void> {
     // The migrator would make its table outside the transaction, where two processes race for it.
     await inTurn((em) => em.execute(`create table if not exists ${TABLE} (${dialect.migrationColumns})`));
     const migrator = new Migrator(writer.em as EntityManager);
-    await migrator.init();
+    await migrator.getExecuted();
     await inTurn((em) => migrator.up({ transaction: em.getTransactionContext()! }));
   } finally {
     await connections.close();

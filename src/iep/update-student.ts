@@ -1,0 +1,48 @@
+import type { Database } from '../persistence/database.ts';
+import type { Student } from '../persistence/entities.ts';
+import type { Caller } from './caller.ts';
+import { describeChange, findEarlier, recordChange } from './change.ts';
+import { foldedNames, requireNumbersFree, type StudentFields } from './create-students.ts';
+import { requireEtag } from './etag.ts';
+import { requireStudent } from './find-students.ts';
+
+export interface UpdateStudentCommand {
+  readonly studentId: string;
+  readonly etag: string;
+  /** New values of the fields to change. */
+  readonly fields: Partial<StudentFields>;
+  /** Names of those fields in the contract. */
+  readonly changedPaths: string[];
+  readonly requestId: string | undefined;
+}
+
+/** Changes a student, if it is still in the state that the etag stands for. */
+export async function updateStudent(db: Database, caller: Caller, command: UpdateStudentCommand): Promise<Student> {
+  const { districtId } = caller;
+  const { studentId, fields, changedPaths } = command;
+  const change = describeChange('UpdateStudent', command);
+  return db.unitOfWork(`${districtId}:${studentId}`, caller, async (unit) => {
+    const now = await unit.lockStudent(districtId, studentId);
+    const [earlier] = await findEarlier(unit, caller, change);
+    const student = await requireStudent(unit.em, districtId, studentId);
+    if (earlier !== undefined) {
+      return student;
+    }
+    requireEtag(student, command.etag);
+    if (fields.studentNumber !== undefined && fields.studentNumber !== student.studentNumber) {
+      await requireNumbersFree(unit.em, districtId, [fields.studentNumber]);
+    }
+    Object.assign(student, fields);
+    Object.assign(student, foldedNames(student), {
+      updateTime: now > student.updateTime ? now : student.updateTime,
+      rowVersion: student.rowVersion + 1,
+    });
+    recordChange(unit, caller, change, {
+      studentId,
+      rowVersion: student.rowVersion,
+      changedPaths,
+      time: student.updateTime,
+    });
+    return student;
+  });
+}

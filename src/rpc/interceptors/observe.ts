@@ -1,0 +1,47 @@
+import { randomUUID } from 'node:crypto';
+import { Code, ConnectError, type Interceptor } from '@connectrpc/connect';
+import type { Logger } from '../../log.ts';
+import { requestIdKey } from '../call-context.ts';
+import { reasonOf } from '../errors.ts';
+
+const HEADER = 'x-request-id';
+const ACCEPTABLE = /^[A-Za-z0-9._-]{1,64}$/;
+
+/**
+ * Outermost: gives the call an id, the caller's `x-request-id` where there is a fitting one, and logs how it ended. No line
+ * holds anything from the messages.
+ */
+export function observe(log: Logger): Interceptor {
+  return (next) => async (request) => {
+    const given = request.header.get(HEADER) ?? '';
+    const requestId = ACCEPTABLE.test(given) ? given : randomUUID();
+    request.contextValues.set(requestIdKey, requestId);
+    const started = performance.now();
+    const facts = () => ({ rpc: request.method.name, requestId, ms: Math.round(performance.now() - started) });
+    try {
+      const response = await next(request);
+      response.header.set(HEADER, requestId);
+      log.debug(facts(), 'ok');
+      return response;
+    } catch (thrown) {
+      const error = ConnectError.from(thrown);
+      error.metadata.set(HEADER, requestId);
+      const level = error.code === Code.Internal ? 'error' : 'info';
+      log[level]({ ...facts(), code: Code[error.code], reason: reasonOf(error), ...causeOf(error) }, 'failed');
+      throw error;
+    }
+  };
+}
+
+/** What led to an error, without its words: a driver's message holds the statement with its values. */
+function causeOf({ cause, code }: ConnectError): object {
+  if (!(cause instanceof Error)) {
+    return {};
+  }
+  const codes = [];
+  for (let at: unknown = cause; at instanceof Error; at = at.cause) {
+    codes.push('code' in at ? `${at.name} ${String(at.code)}` : at.name);
+  }
+  const frames = code === Code.Internal ? cause.stack?.split('\n').filter((line) => /^\s+at /.test(line)) : undefined;
+  return { cause: codes.join(' < '), ...(frames && { stack: frames.join('\n') }) };
+}

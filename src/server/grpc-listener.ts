@@ -1,0 +1,70 @@
+import { type DescFile, toBinary } from '@bufbuild/protobuf';
+import { FileDescriptorProtoSchema } from '@bufbuild/protobuf/wkt';
+import type { Interceptor, ServiceImpl } from '@connectrpc/connect';
+import { Server, ServerCredentials } from '@grpc/grpc-js';
+import { ReflectionService } from '@grpc/reflection';
+import { HealthImplementation } from 'grpc-health-check';
+import { file_google_rpc_error_details } from '../gen/google/rpc/error_details_pb.ts';
+import { file_health_v1_health } from '../gen/health/v1/health_pb.ts';
+import { file_iep_v1_error_reason } from '../gen/iep/v1/error_reason_pb.ts';
+import { IEPService } from '../gen/iep/v1/iep_service_pb.ts';
+import type { Deadlines } from './deadline.ts';
+import { grpcDefinition, grpcImplementation } from './grpc-adapter.ts';
+import { MAX_REQUEST_BYTES } from './limits.ts';
+
+export interface ListenerOptions {
+  readonly service: ServiceImpl<typeof IEPService>;
+  readonly interceptors: Interceptor[];
+  readonly deadlines: Deadlines;
+}
+
+export interface GrpcListener {
+  readonly port: number;
+  /** What grpc.health.v1 says of iep.v1.IEPService; the process itself, "", is up as long as it answers. */
+  setServing(serving: boolean): void;
+  /** Takes no new calls and waits for those in flight. */
+  finish(): Promise<void>;
+  /** Ends the calls that are left. */
+  destroy(): void;
+}
+
+/** Native gRPC, with reflection and grpc.health.v1. */
+export async function openGrpcListener(host: string, port: number, options: ListenerOptions): Promise<GrpcListener> {
+  const server = new Server({
+    'grpc.max_receive_message_length': MAX_REQUEST_BYTES,
+    // The largest answer is one that was a request before, with ids and times added.
+    'grpc.max_send_message_length': 2 * MAX_REQUEST_BYTES,
+  });
+  server.addService(grpcDefinition(), grpcImplementation(options.service, options.interceptors, options.deadlines));
+  const health = new HealthImplementation({ '': 'SERVING', [IEPService.typeName]: 'SERVING' });
+  health.addToServer(server);
+  new ReflectionService(reflected()).addToServer(server);
+
+  const bound = await new Promise<number>((resolve, reject) => {
+    const address = host.includes(':') ? `[${host}]:${port}` : `${host}:${port}`;
+    server.bindAsync(address, ServerCredentials.createInsecure(), (error, actual) =>
+      error ? reject(error) : resolve(actual),
+    );
+  });
+  return {
+    port: bound,
+    setServing: (serving) => health.setStatus(IEPService.typeName, serving ? 'SERVING' : 'NOT_SERVING'),
+    finish: () => new Promise((resolve) => server.tryShutdown(() => resolve())),
+    destroy: () => server.forceShutdown(),
+  };
+}
+
+/**
+ * What reflection tells: the descriptors as they were generated, so that a client needs no .proto file at hand. The package
+ * reads nothing of a definition but its file descriptors.
+ */
+function reflected(): ConstructorParameters<typeof ReflectionService>[0] {
+  const files = new Map<string, Buffer>();
+  const add = (file: DescFile) => {
+    file.dependencies.forEach(add);
+    files.set(file.name, Buffer.from(toBinary(FileDescriptorProtoSchema, file.proto)));
+  };
+  [IEPService.file, file_iep_v1_error_reason, file_google_rpc_error_details, file_health_v1_health].forEach(add);
+  const format = 'Protocol Buffer 3 EnumDescriptorProto';
+  return { all: { format, type: {}, fileDescriptorProtos: [...files.values()] } };
+}

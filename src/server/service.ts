@@ -1,0 +1,76 @@
+import type { Config } from '../config.ts';
+import type { Logger } from '../log.ts';
+import { openDatabase } from '../persistence/database.ts';
+import { migrate, pendingMigrations } from '../persistence/migrate.ts';
+import { createIepService } from '../rpc/iep-service.ts';
+import { trustUserHeader } from '../rpc/interceptors/authenticate.ts';
+import { mapErrors } from '../rpc/interceptors/map-errors.ts';
+import { observe } from '../rpc/interceptors/observe.ts';
+import { refuseWhileDraining } from '../rpc/interceptors/refuse-while-draining.ts';
+import { probeDatabase } from './database-probe.ts';
+import { drain } from './drain.ts';
+import { openGrpcListener } from './grpc-listener.ts';
+import { openHttpListener } from './http-listener.ts';
+
+export interface Service {
+  readonly grpcPort: number;
+  readonly httpPort: number;
+  /** Finishes the calls in flight, then closes everything. */
+  stop(): Promise<void>;
+}
+
+/** The database does not have the tables that this version of the service works with. */
+export class SchemaError extends Error {}
+
+/** Brings up the database and both listeners; what fails on the way leaves nothing open. */
+export async function startService(config: Config, log: Logger): Promise<Service> {
+  if (config.migrate === 'auto') {
+    await migrate(config.databaseUrl);
+  } else {
+    const pending = await pendingMigrations(config.databaseUrl);
+    if (pending.length > 0) {
+      throw new SchemaError(`the database lacks ${pending.join(', ')}: run npm run migrate, or start with MIGRATE=auto`);
+    }
+  }
+  const db = await openDatabase({
+    url: config.databaseUrl,
+    poolSize: config.poolSize,
+    versionLock: config.versionLock,
+    onRetry: ({ attempt, failure, delayMs, error }) =>
+      log.info({ attempt, failure, delayMs: Math.round(delayMs), cause: (error as Error).name }, 'retry'),
+  });
+  const closing = new AsyncDisposableStack();
+  try {
+    closing.defer(() => db.close());
+    const draining = new AbortController();
+    const options = {
+      service: createIepService(db),
+      interceptors: [observe(log), mapErrors, refuseWhileDraining(draining.signal), trustUserHeader],
+      deadlines: config.deadlines,
+      log,
+    };
+    const grpc = await openGrpcListener(config.host, config.grpcPort, options);
+    closing.defer(() => grpc.destroy());
+    const http = await openHttpListener(config.host, config.httpPort, options);
+    closing.defer(() => http.destroy());
+
+    const stopped = new AbortController();
+    void probeDatabase(db, stopped.signal, (reachable) => {
+      log.warn({ reachable }, 'database');
+      grpc.setServing(reachable && !draining.signal.aborted);
+    });
+    const resources = closing.move();
+    return {
+      grpcPort: grpc.port,
+      httpPort: http.port,
+      async stop() {
+        stopped.abort();
+        await drain({ grpc, http, draining, config, log });
+        await resources.disposeAsync();
+      },
+    };
+  } catch (error) {
+    await closing.disposeAsync();
+    throw error;
+  }
+}
