@@ -19,15 +19,15 @@ export interface UnitOfWork {
   /** From 1. */
   readonly attempt: number;
   /** Waits for the other writers of the chain; answers the database's time. Take it before the first read. */
-  lockChain(chain: Chain): Promise<Date>;
+  readonly lockChain: (chain: Chain) => Promise<Date>;
   /** Waits for the other writers of the student's row; answers the database's time. */
-  lockStudent(districtId: string, studentId: string): Promise<Date>;
+  readonly lockStudent: (districtId: string, studentId: string) => Promise<Date>;
 }
 
 export interface Reader {
   readonly em: EntityManager;
   /** SQL that is true where the JSON array in `column` holds the string of its one parameter. */
-  includes(column: string): string;
+  readonly includes: (column: string) => string;
 }
 
 export interface Database {

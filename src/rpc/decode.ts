@@ -56,7 +56,12 @@ interface FoundStruct {
 }
 
 /** The Structs of a message in which a null stands, as they were sent. */
-function* structsWithNulls(schema: DescMessage, message: Message, bytes: Uint8Array, prefix = ''): Generator<FoundStruct> {
+function* structsWithNulls(
+  schema: DescMessage,
+  message: Message,
+  bytes: Uint8Array,
+  prefix = '',
+): Generator<FoundStruct> {
   const suspects = schema.fields.filter((field) => field.fieldKind === 'message' && isSuspect(message, field));
   if (suspects.length === 0) {
     return;
@@ -80,7 +85,8 @@ function* structsWithNulls(schema: DescMessage, message: Message, bytes: Uint8Ar
 }
 
 const isStruct = (field: DescField) => field.message?.typeName === StructSchema.typeName;
-const valueOf = (message: Message, field: DescField) => (message as unknown as Record<string, unknown>)[field.localName];
+const valueOf = (message: Message, field: DescField) =>
+  (message as unknown as Record<string, unknown>)[field.localName];
 
 /** Whether a field may hold a Value without a kind: a Struct with a null, or a message that may have one. */
 function isSuspect(message: Message, field: DescField): boolean {

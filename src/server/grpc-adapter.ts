@@ -112,6 +112,7 @@ function unary({ method, impl }: UnarySpec, interceptors: readonly Interceptor[]
       reply(null, bufferOf(toBinary(method.output, message)), metadataOf(trailer));
     } catch (thrown) {
       const error = toConnectError(thrown, values.get(requestIdKey));
+      // oxlint-disable-next-line typescript/no-unsafe-enum-assignment -- Connect's codes are gRPC's.
       reply({ code: error.code as number as status, details: error.rawMessage, metadata: errorMetadata(error) });
     } finally {
       // Stops the deadline's timer.

@@ -1,10 +1,6 @@
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import { createConnectRouter, createContextKey, createContextValues, type ConnectError } from '@connectrpc/connect';
-import {
-  createAsyncIterable,
-  type UniversalHandler,
-  type UniversalServerRequest,
-} from '@connectrpc/connect/protocol';
+import { createAsyncIterable, type UniversalHandler, type UniversalServerRequest } from '@connectrpc/connect/protocol';
 import {
   compressionBrotli,
   compressionGzip,

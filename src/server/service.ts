@@ -29,7 +29,9 @@ export async function startService(config: Config, log: Logger): Promise<Service
   } else {
     const pending = await pendingMigrations(config.databaseUrl);
     if (pending.length > 0) {
-      throw new SchemaError(`the database lacks ${pending.join(', ')}: run npm run migrate, or start with MIGRATE=auto`);
+      throw new SchemaError(
+        `the database lacks ${pending.join(', ')}: run npm run migrate, or start with MIGRATE=auto`,
+      );
     }
   }
   const db = await openDatabase({

@@ -1,0 +1,45 @@
+/** Fresh databases of both kinds, and what a test needs to look into them past the service. */
+import { randomUUID } from 'node:crypto';
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import path from 'node:path';
+import { describe, expect, inject } from 'vitest';
+import { migrate } from '../../src/persistence/migrate.ts';
+import { brokenInvariants } from './invariants.ts';
+import { databaseUrl, execute } from './postgresql.ts';
+import { connectPostgreSql, connectSqlite, type TestDatabase } from './sql.ts';
+
+export interface Backend {
+  readonly name: 'PostgreSQL' | 'SQLite';
+  /** An empty database with the current schema. */
+  create(): Promise<TestDatabase>;
+}
+
+const postgresql: Backend = {
+  name: 'PostgreSQL',
+  async create() {
+    const server = inject('postgresUrl');
+    const name = `iep_${randomUUID().replaceAll('-', '')}`;
+    await execute(server, `create database ${name} template ${inject('template')}`);
+    return connectPostgreSql(databaseUrl(server, name), () => execute(server, `drop database ${name} with (force)`));
+  },
+};
+
+const sqlite: Backend = {
+  name: 'SQLite',
+  async create() {
+    const folder = mkdtempSync(path.join(tmpdir(), 'iep-test-'));
+    const file = path.join(folder, 'iep.db');
+    await migrate(`sqlite:${file}`);
+    return connectSqlite(file, () => rmSync(folder, { recursive: true }));
+  },
+};
+
+/** Declares one suite for each database. */
+export function describeOnBoth(name: string, suite: (backend: Backend) => void): void {
+  describe.each([postgresql, sqlite])(`${name} on $name`, suite);
+}
+
+export async function expectInvariants(database: TestDatabase): Promise<void> {
+  expect(await brokenInvariants(database)).toEqual({});
+}

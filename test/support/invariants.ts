@@ -1,0 +1,50 @@
+/** What must hold in the database after whatever happened, checked by SQL past the service. */
+import type { Row, TestDatabase } from './sql.ts';
+
+/** Each query finds the rows that break the rule. */
+const INVARIANTS: Record<string, string> = {
+  'versions of a chain are 1 to N, none missing and none twice': `
+    select district_id, student_id, academic_year from ieps group by district_id, student_id, academic_year
+    having min(version) <> 1 or max(version) <> count(*) or count(distinct version) <> count(*)`,
+  'the parent of version N is version N - 1 of the chain': `
+    select child.id from ieps as child
+    left join ieps as parent on parent.district_id = child.district_id and parent.id = child.parent_version_id
+    where (child.version = 1 and child.parent_version_id is not null)
+    or (child.version > 1 and (parent.id is null or parent.version <> child.version - 1
+      or parent.student_id <> child.student_id or parent.academic_year <> child.academic_year))`,
+  'no version is older than its parent': `
+    select child.id from ieps as child
+    join ieps as parent on parent.district_id = child.district_id and parent.id = child.parent_version_id
+    where child.create_time < parent.create_time`,
+  'a request_id stands for one change': `
+    select request_id from events where request_id is not null
+    group by district_id, rpc, request_id, request_index having count(*) > 1`,
+  'no version without its student': `
+    select ieps.id from ieps left join students on students.district_id = ieps.district_id and students.id = student_id
+    where students.id is null`,
+  'at most one ACTIVE version per student': `
+    select student_id from ieps where status = 'ACTIVE' group by district_id, student_id having count(*) > 1`,
+  'one creation event per version': `
+    select ieps.id from ieps left join events on events.district_id = ieps.district_id and events.iep_id = ieps.id
+      and events.rpc = 'CreateIep'
+    group by ieps.district_id, ieps.id having count(events.id) <> 1`,
+  'one creation event per student': `
+    select students.id from students left join events on events.district_id = students.district_id
+      and events.student_id = students.id and events.rpc in ('CreateStudent', 'BatchCreateStudents')
+    group by students.district_id, students.id having count(events.id) <> 1`,
+  'no event of something that is not there': `
+    select events.id from events left join ieps on ieps.district_id = events.district_id and ieps.id = events.iep_id
+    where events.iep_id is not null and ieps.id is null`,
+};
+
+/** The broken invariants, with the first rows that break each. */
+export async function brokenInvariants(database: Pick<TestDatabase, 'query'>): Promise<Record<string, Row[]>> {
+  const broken: Record<string, Row[]> = {};
+  for (const [name, sql] of Object.entries(INVARIANTS)) {
+    const rows = await database.query(`${sql} limit 5`);
+    if (rows.length > 0) {
+      broken[name] = rows;
+    }
+  }
+  return broken;
+}
