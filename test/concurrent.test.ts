@@ -45,7 +45,7 @@ describeOnBoth('concurrent creation', (backend) => {
     const { client } = await start();
     const students = await Promise.all(Array.from({ length: 8 }, () => newStudent(client)));
     const chains = await Promise.all(students.map((studentId) => createAtOnce([client], 8, studentId)));
-    chains.forEach(expectChain);
+    chains.forEach((chain) => expectChain(chain));
   });
 
   it('keeps the chains of several years apart', async () => {
@@ -53,7 +53,7 @@ describeOnBoth('concurrent creation', (backend) => {
     const studentId = await newStudent(client);
     const years = ['2022-2023', '2023-2024', '2024-2025', '2025-2026'];
     const chains = await Promise.all(years.map((year) => createAtOnce([client], 10, studentId, year)));
-    chains.forEach(expectChain);
+    chains.forEach((chain) => expectChain(chain));
   });
 
   it('serves 60 callers over two service processes', async () => {
@@ -70,7 +70,7 @@ describeOnBoth('concurrent creation', (backend) => {
     const { client } = await start({ POOL_SIZE: '2' });
     const students = await Promise.all(Array.from({ length: 10 }, () => newStudent(client)));
     const chains = await Promise.all(students.map((studentId) => createAtOnce([client], 5, studentId)));
-    chains.forEach(expectChain);
+    chains.forEach((chain) => expectChain(chain));
   });
 
   describe.each(['row', 'none'])('with VERSION_LOCK=%s', (lock) => {
