@@ -15,7 +15,7 @@ export interface Backend {
   create(): Promise<TestDatabase>;
 }
 
-const postgresql: Backend = {
+export const postgresql: Backend = {
   name: 'PostgreSQL',
   async create() {
     const server = inject('postgresUrl');
@@ -25,7 +25,7 @@ const postgresql: Backend = {
   },
 };
 
-const sqlite: Backend = {
+export const sqlite: Backend = {
   name: 'SQLite',
   async create() {
     const folder = mkdtempSync(path.join(tmpdir(), 'iep-test-'));

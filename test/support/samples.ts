@@ -1,6 +1,8 @@
 import { randomUUID } from 'node:crypto';
 import type { MessageInitShape } from '@bufbuild/protobuf';
+import type { ConnectError } from '@connectrpc/connect';
 import { expect } from 'vitest';
+import { type ErrorInfo, ErrorInfoSchema } from '../../src/gen/google/rpc/error_details_pb.ts';
 import type { Iep } from '../../src/gen/iep/v1/iep_pb.ts';
 import type { StudentSchema } from '../../src/gen/iep/v1/student_pb.ts';
 import type { IepClient } from './service.ts';
@@ -41,4 +43,12 @@ export function expectChain(ieps: readonly Iep[]): void {
   const chain = ieps.toSorted((a, b) => a.version - b.version);
   expect(chain.map(({ version }) => version)).toEqual(chain.map((_, index) => index + 1));
   expect(chain.map(({ parentVersionId }) => parentVersionId)).toEqual(['', ...chain.slice(0, -1).map(({ id }) => id)]);
+}
+
+/** The one ErrorInfo that every error carries. */
+export function infoOf(error: ConnectError): ErrorInfo {
+  const infos = error.findDetails(ErrorInfoSchema);
+  expect(infos).toHaveLength(1);
+  expect(infos[0]?.domain).toBe('iep.v1');
+  return infos[0]!;
 }
