@@ -1,5 +1,5 @@
 /** Which index PostgreSQL reads for the statements of every creation: one row by its whole key, however many there are. */
-import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { postgresql } from './support/databases.ts';
 import type { TestDatabase } from './support/sql.ts';
 
@@ -11,6 +11,12 @@ const STATEMENTS = [
     types: ['text', 'uuid', 'text'],
     index: 'ieps_version_key',
   },
+  {
+    what: 'the request made before',
+    sql: 'select id from events where district_id = $1 and rpc = $2 and request_id = $3',
+    types: ['text', 'text', 'uuid'],
+    index: 'events_request_key',
+  },
   // The foreign-key checks, as PostgreSQL's ri_triggers.c writes them.
   {
     what: 'the check of the student',
@@ -19,7 +25,7 @@ const STATEMENTS = [
     index: 'students_pkey',
   },
   {
-    what: 'the check of the parent',
+    what: 'the check of the parent, and of the IEP of a goal',
     sql: 'select 1 from only ieps x where district_id = $1 and id = $2 for key share of x',
     types: ['text', 'uuid'],
     index: 'ieps_pkey',
@@ -38,7 +44,7 @@ const SAMPLE: Record<string, string> = { text: `'x'`, uuid: 'gen_random_uuid()',
 describe.each([0, 100_000])('with %i versions', (versions) => {
   let database: TestDatabase;
 
-  beforeEach(async () => {
+  beforeAll(async () => {
     database = await postgresql.create();
     // Foreign keys are checked by prepared statements, whose plans must not depend on the values.
     await database.query('set plan_cache_mode = force_generic_plan');
@@ -46,11 +52,12 @@ describe.each([0, 100_000])('with %i versions', (versions) => {
       await fill(database, versions);
     }
   });
-  afterEach(() => database.drop());
+  afterAll(() => database.drop());
 
   it.each(STATEMENTS)('$what is one row of $index', async ({ sql, types, index }) => {
     await database.query(`prepare probe (${types.join(', ')}) as ${sql}`);
     const plan = await database.query(`explain execute probe (${types.map((type) => SAMPLE[type]).join(', ')})`);
+    await database.query('deallocate probe');
     const text = plan.map((row) => row['QUERY PLAN']).join('\n');
     expect(text).toContain(`${index} on`);
     // Every parameter is in the index condition, and nothing is filtered afterwards.

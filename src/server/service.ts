@@ -1,3 +1,4 @@
+import { setTimeout as sleep } from 'node:timers/promises';
 import type { Config } from '../config.ts';
 import type { Logger } from '../log.ts';
 import { openDatabase } from '../persistence/database.ts';
@@ -11,6 +12,8 @@ import { probeDatabase } from './database-probe.ts';
 import { drain } from './drain.ts';
 import { openGrpcListener } from './grpc-listener.ts';
 import { openHttpListener } from './http-listener.ts';
+
+const CLOSE_LIMIT_MS = 5000;
 
 export interface Service {
   readonly grpcPort: number;
@@ -68,7 +71,8 @@ export async function startService(config: Config, log: Logger): Promise<Service
       async stop() {
         stopped.abort();
         await drain({ grpc, http, draining, config, log });
-        await resources.disposeAsync();
+        // A connection whose database is frozen never closes.
+        await Promise.race([resources.disposeAsync(), sleep(CLOSE_LIMIT_MS, undefined, { ref: false })]);
       },
     };
   } catch (error) {

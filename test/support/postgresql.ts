@@ -31,7 +31,10 @@ export default async function setup(project: TestProject): Promise<() => Promise
 
 export interface PostgreSqlServer {
   readonly url: string;
-  stop(): Promise<unknown>;
+  /** Shuts the server down and keeps its data. */
+  pause(): Promise<void>;
+  resume(): Promise<void>;
+  stop(): Promise<void>;
 }
 
 /** Starts a PostgreSQL of its own on a free port of 127.0.0.1. */
@@ -43,7 +46,7 @@ export async function startPostgreSql(flags: readonly string[] = []): Promise<Po
     port,
     user: 'postgres',
     password: 'postgres',
-    persistent: false,
+    persistent: true,
     // PostgreSQL refuses to run as root.
     createPostgresUser: process.getuid?.() === 0,
     initdbFlags: ['--encoding=UTF8', '--locale=C'],
@@ -55,6 +58,8 @@ export async function startPostgreSql(flags: readonly string[] = []): Promise<Po
   await server.start();
   return {
     url: `postgresql://postgres:postgres@127.0.0.1:${port}/postgres`,
+    pause: () => server.stop(),
+    resume: () => server.start(),
     async stop() {
       await server.stop();
       await rm(databaseDir, { recursive: true, force: true });
