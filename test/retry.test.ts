@@ -191,7 +191,7 @@ describeOnBoth('a chain that another process holds', (backend) => {
     await vi.waitUntil(waits, { timeout: 10_000 });
     await release();
     const ieps = await Promise.all(waiting);
-    expect(ieps.map(({ version }) => version).toSorted()).toEqual([1, 2]);
+    expect(ieps.map(({ version }) => version).toSorted((a, b) => a - b)).toEqual([1, 2]);
   });
 
   it('is waited for until the deadline, and then nothing is written', async () => {

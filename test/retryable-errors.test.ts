@@ -178,7 +178,7 @@ describe('on SQLite', () => {
   it('SQLITE_BUSY: another process writes', async () => {
     await database.query('begin immediate');
     await db.unitOfWork('lane', patient(), async ({ em }) => em.create(Student, student('S-1')));
-    expect(codesOf(retries)).toEqual(Array(3).fill(['conflict', 'SQLITE_BUSY']));
+    expect(codesOf(retries)).toEqual([1, 2, 3].map(() => ['conflict', 'SQLITE_BUSY']));
     expect(await database.query('select student_number from students')).toEqual([{ student_number: 'S-1' }]);
   });
 

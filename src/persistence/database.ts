@@ -24,7 +24,7 @@ export interface UnitOfWork {
   readonly lockStudent: (districtId: string, studentId: string) => Promise<Date>;
 }
 
-export interface Reader {
+interface Reader {
   readonly em: EntityManager;
   /** SQL that is true where the JSON array in `column` holds the string of its one parameter. */
   readonly includes: (column: string) => string;

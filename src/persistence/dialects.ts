@@ -98,16 +98,18 @@ function classifier(table: Partial<Record<Failure, readonly string[]>>, byMessag
 
 /** The head of every lock statement: it bounds the wait of that very statement, and the life of a frozen service's locks. */
 const LOCK_LIMITS = `select set_config('lock_timeout', ?, true), set_config('idle_in_transaction_session_timeout', ?, true)`;
+/** How long a service may pause in a transaction past the deadline, before PostgreSQL takes it for frozen. */
+const PAUSE_MS = 1000;
 const LOCK_CLOCK = `floor(extract(epoch from clock_timestamp()) * 1000)::float8 as now`;
 const LOCK_STUDENT = `${LOCK_LIMITS}, ${LOCK_CLOCK} from students where district_id = ? and id = ? for no key update`;
 
 async function lockOnPostgreSql(em: EntityManager, sql: string, params: string[], timeoutMs: number): Promise<Date> {
-  const limit = Math.max(1, Math.min(Math.floor(timeoutMs), 2 ** 31 - 1));
-  const [row] = await em.execute<{ now: number }[]>(sql, [`${limit}ms`, `${limit}ms`, ...params]);
+  const limit = Math.max(1, Math.min(Math.floor(timeoutMs), 2 ** 30));
+  const [row] = await em.execute<{ now: number }[]>(sql, [`${limit}ms`, `${limit + PAUSE_MS}ms`, ...params]);
   return row === undefined ? new Date() : new Date(row.now);
 }
 
-export const postgresql: Dialect = {
+const postgresql: Dialect = {
   async connect(url, poolSize) {
     const orm = await PostgreSqlOrm.init({
       ...shared,
@@ -193,7 +195,7 @@ async function openSqlite(file: string, readonly: boolean): Promise<MikroORM> {
   return SqliteOrm.init({ ...shared, dbName: file, driverOptions: new ImmediateDialect(database) });
 }
 
-export const sqlite: Dialect = {
+const sqlite: Dialect = {
   async connect(url) {
     const name = url.slice('sqlite:'.length);
     // A reader on a connection of its own cannot see another's memory, so `:memory:` is a file that goes at the end.

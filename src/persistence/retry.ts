@@ -70,7 +70,7 @@ const systemClock = {
 };
 
 /** Delay before retry number `retry`, from 1: full jitter, so that those who collided do not meet again. */
-export function backoffMs({ baseMs, capMs }: RetryPolicy, retry: number, random: () => number): number {
+function backoffMs({ baseMs, capMs }: RetryPolicy, retry: number, random: () => number): number {
   return random() * Math.min(capMs, baseMs * 2 ** (retry - 1));
 }
 

@@ -9,7 +9,7 @@ export interface WriteLanes {
   enqueue<T>(lane: string, task: () => Promise<T>): Ticket<T>;
 }
 
-export interface Ticket<T> {
+interface Ticket<T> {
   readonly result: Promise<T>;
   /** Takes the task out of its lane if it has not started; says whether it did. `result` then never settles. */
   cancel(): boolean;

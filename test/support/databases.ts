@@ -37,7 +37,9 @@ export const sqlite: Backend = {
 
 /** Declares one suite for each database. */
 export function describeOnBoth(name: string, suite: (backend: Backend) => void): void {
-  describe.each([postgresql, sqlite])(`${name} on $name`, (backend) => suite(backend));
+  describe.each([postgresql, sqlite])(`${name} on $name`, (backend) => {
+    suite(backend);
+  });
 }
 
 export async function expectInvariants(database: TestDatabase): Promise<void> {
