@@ -7,7 +7,10 @@ const MAX_BYTES = 256 * 1024;
 /** Of one path segment: a key may be as long as the content. */
 const MAX_SEGMENT = 40;
 
-/** Checks the district's own sections and answers them with -0 as 0. Nothing else in them is touched. */
+/**
+ * Checks the district's own sections and answers them with -0 as 0. Nothing else in them is touched. A Value without a kind
+ * comes as undefined, see decode.ts.
+ */
 export function content(report: Report, field: string, value: JsonObject): JsonObject {
   let sound = true;
   const bad: Report = (path, description) => {
@@ -24,7 +27,11 @@ export function content(report: Report, field: string, value: JsonObject): JsonO
     return text;
   }
 
-  function walk(path: string, node: JsonValue, depth: number): JsonValue {
+  function walk(path: string, node: JsonValue | undefined, depth: number): JsonValue {
+    if (node === undefined) {
+      bad(path, 'must be a Value with a kind');
+      return null;
+    }
     if (typeof node === 'string') {
       return string(path, node);
     }

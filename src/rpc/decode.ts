@@ -9,25 +9,21 @@ import {
   type MessageShape,
 } from '@bufbuild/protobuf';
 import { BinaryReader } from '@bufbuild/protobuf/wire';
-import { type ListValue, type Struct, StructSchema, type Value } from '@bufbuild/protobuf/wkt';
-import { invalidField, Refusal } from '../iep/errors.ts';
+import { type Struct, StructSchema, type Value } from '@bufbuild/protobuf/wkt';
+import { Refusal } from '../iep/errors.ts';
 
-/** Reads a request from protobuf bytes. Unknown fields are tolerated: a newer client may send them. */
+/**
+ * Reads a request from protobuf bytes. Unknown fields are tolerated: a newer client may send them. A Value without a kind
+ * is undefined in what is read, where the library would have it look like a null.
+ */
 export function decodeBinary<Desc extends DescMessage>(schema: Desc, bytes: Uint8Array): MessageShape<Desc> {
-  let message;
   try {
-    message = fromBinary(schema, bytes);
+    const message = fromBinary(schema, bytes);
+    markKindless(schema, message, bytes);
+    return message;
   } catch {
     throw new Refusal('MALFORMED_REQUEST', { problem: `the bytes are no ${schema.typeName}` });
   }
-  // A Struct is read into plain JSON, where a Value without a kind looks like a null.
-  for (const { path, struct } of structsWithNulls(schema, message, bytes)) {
-    const kindless = kindlessIn(struct, path);
-    if (kindless !== undefined) {
-      throw invalidField(kindless, 'must be a Value with a kind');
-    }
-  }
-  return message;
 }
 
 /** Reads a request from JSON. Unknown fields and names are refused: a misspelt one must not be taken for its absence. */
@@ -50,70 +46,57 @@ function fieldOf(error: unknown): string {
   return field ? `, see ${field[1]}` : '';
 }
 
-interface FoundStruct {
-  readonly path: string;
-  readonly struct: Struct;
-}
-
-/** The Structs of a message in which a null stands, as they were sent. */
-function* structsWithNulls(
-  schema: DescMessage,
-  message: Message,
-  bytes: Uint8Array,
-  prefix = '',
-): Generator<FoundStruct> {
-  const suspects = schema.fields.filter((field) => field.fieldKind === 'message' && isSuspect(message, field));
-  if (suspects.length === 0) {
-    return;
-  }
-  const reader = new BinaryReader(bytes);
-  while (reader.pos < reader.len) {
-    const [number, wireType] = reader.tag();
-    const field = suspects.find((suspect) => suspect.number === number);
-    if (field === undefined) {
-      reader.skip(wireType, number);
+/** Reads those Structs again, as they were sent, in which a null stands. */
+function markKindless(schema: DescMessage, message: Message, bytes: Uint8Array): void {
+  for (const field of schema.fields) {
+    if (field.fieldKind !== 'message') {
       continue;
     }
-    const inner = reader.bytes();
-    const path = `${prefix}${field.name}`;
-    if (isStruct(field)) {
-      yield { path, struct: fromBinary(StructSchema, inner) };
-    } else {
-      yield* structsWithNulls(field.message!, valueOf(message, field) as Message, inner, `${path}.`);
+    const value: unknown = Reflect.get(message, field.localName);
+    if (isStruct(field) && hasNull(value as JsonValue | undefined)) {
+      Reflect.set(message, field.localName, jsonOfStruct(fromBinary(StructSchema, bytesOf(field, bytes))));
+    } else if (value !== undefined && field.message.fields.some(isStruct)) {
+      markKindless(field.message, value as Message, bytesOf(field, bytes));
     }
   }
 }
 
 const isStruct = (field: DescField) => field.message?.typeName === StructSchema.typeName;
-const valueOf = (message: Message, field: DescField) =>
-  (message as unknown as Record<string, unknown>)[field.localName];
 
-/** Whether a field may hold a Value without a kind: a Struct with a null, or a message that may have one. */
-function isSuspect(message: Message, field: DescField): boolean {
-  const value = valueOf(message, field);
-  return value !== undefined && (isStruct(field) ? hasNull(value as JsonObject) : field.message!.fields.some(isStruct));
-}
-
-function hasNull(value: JsonValue): boolean {
+function hasNull(value: JsonValue | undefined): boolean {
   return value === null || (typeof value === 'object' && Object.values(value).some(hasNull));
 }
 
-/** Path of the first Value without a kind. */
-function kindlessIn(container: Struct | ListValue, path: string): string | undefined {
-  const values: [string, Value][] =
-    container.$typeName === 'google.protobuf.Struct'
-      ? Object.entries(container.fields).map(([key, value]) => [`${path}.${key}`, value])
-      : container.values.map((value, index) => [`${path}[${index}]`, value]);
-  for (const [inner, { kind }] of values) {
-    if (kind.case === undefined) {
-      return inner;
-    }
-    if (kind.case === 'structValue' || kind.case === 'listValue') {
-      const found = kindlessIn(kind.value, inner);
-      if (found !== undefined) {
-        return found;
-      }
+/** A field's own bytes. Where it was sent more than once they follow one another, which merges them. */
+function bytesOf(field: DescField, bytes: Uint8Array): Uint8Array {
+  const reader = new BinaryReader(bytes);
+  const found = [];
+  while (reader.pos < reader.len) {
+    const [number, wireType] = reader.tag();
+    if (number === field.number) {
+      found.push(reader.bytes());
+    } else {
+      reader.skip(wireType, number);
     }
   }
-  return undefined;
+  return Buffer.concat(found);
+}
+
+type Marked = JsonValue | undefined;
+
+function jsonOfStruct({ fields }: Struct): Marked {
+  return Object.fromEntries(Object.entries(fields).map(([key, value]) => [key, jsonOf(value)])) as JsonObject;
+}
+
+function jsonOf({ kind }: Value): Marked {
+  switch (kind.case) {
+    case 'structValue':
+      return jsonOfStruct(kind.value);
+    case 'listValue':
+      return kind.value.values.map(jsonOf) as JsonValue;
+    case 'nullValue':
+      return null;
+    default:
+      return kind.value;
+  }
 }

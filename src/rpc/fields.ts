@@ -49,6 +49,7 @@ export function academicYear(report: Report, field: string, value: string): stri
 
 const DATE = /^[0-9]{4}-[0-9]{2}-[0-9]{2}$/;
 
+/** A bad one counts as not given: what is compared with it would be reported for nothing. */
 export function date(report: Report, field: string, value: string): string | null {
   if (value === '') {
     return null;
@@ -56,8 +57,11 @@ export function date(report: Report, field: string, value: string): string | nul
   const time = DATE.test(value) ? Date.parse(value) : NaN;
   if (Number.isNaN(time) || new Date(time).toISOString().slice(0, 10) !== value) {
     report(field, 'must be a calendar day as YYYY-MM-DD');
-  } else if (value < '1900-01-01' || value > '2199-12-31') {
+    return null;
+  }
+  if (value < '1900-01-01' || value > '2199-12-31') {
     report(field, 'must lie from 1900-01-01 to 2199-12-31');
+    return null;
   }
   return value;
 }
@@ -99,7 +103,7 @@ export function text(report: Report, field: string, value: string, rule: TextRul
     report(field, `must not contain control characters${rule.multiline ? ' other than newline and tab' : ''}`);
   } else if (BIDI.test(normalised)) {
     report(field, 'must not contain bidirectional controls');
-  } else if (INVISIBLE.test(normalised)) {
+  } else if (rule.required && INVISIBLE.test(normalised)) {
     report(field, 'must contain a visible character');
   }
   return normalised;

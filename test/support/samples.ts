@@ -52,3 +52,17 @@ export function infoOf(error: ConnectError): ErrorInfo {
   expect(infos[0]?.domain).toBe('iep.v1');
   return infos[0]!;
 }
+
+/** Texts that break out of badly built statements, and that a database must give back as they are. */
+export const HOSTILE_TEXTS = [
+  "Robert'); drop table students; --",
+  `"quoted" and 'quoted'`,
+  String.raw`back\slash \' \0 \n \x41`,
+  '? ?? $1 $$ :name @p1 %s #{x} ${y}',
+  '; select 1; /* comment */ -- end',
+  '100% _ like',
+  '{"json":["[]"]}',
+  '<b>&amp;</b>',
+  'e\u0302moji 🦉👩‍👩‍👧'.normalize('NFC'),
+  'null',
+];

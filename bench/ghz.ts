@@ -1,0 +1,130 @@
+/** ghz, the load generator, as a child process. It exits 0 when every call failed, so nothing here goes by its exit code alone. */
+import { execFile } from 'node:child_process';
+import { constants } from 'node:fs';
+import { access, mkdtempDisposable, readFile, writeFile } from 'node:fs/promises';
+import { homedir, tmpdir } from 'node:os';
+import path from 'node:path';
+import { promisify } from 'node:util';
+import { z } from 'zod';
+import { messageOf } from './format.ts';
+import { InvalidRun } from './invalid-run.ts';
+import { type Call, isSuccess } from './statistics.ts';
+
+const execute = promisify(execFile);
+
+export const GHZ_MISSING =
+  'ghz is missing, the load generator of the benchmarks: go install github.com/bojand/ghz/cmd/ghz@v0.121.0';
+
+/** How long ghz waits for an answer. */
+export const CALL_TIMEOUT_MS = 20_000;
+
+/** On the PATH, or where `go install` puts it. */
+export async function findGhz(): Promise<string | undefined> {
+  const executable = process.platform === 'win32' ? 'ghz.exe' : 'ghz';
+  const onPath = (process.env['PATH'] ?? '').split(path.delimiter).filter((folder) => folder !== '');
+  for (const folder of [...onPath, ...(await goFolders())]) {
+    const file = path.join(folder, executable);
+    const found = await access(file, constants.X_OK).then(
+      () => true,
+      () => false,
+    );
+    if (found) {
+      return file;
+    }
+  }
+  return undefined;
+}
+
+async function goFolders(): Promise<string[]> {
+  const home = path.join(homedir(), 'go', 'bin');
+  try {
+    const { stdout } = await execute('go', ['env', 'GOBIN', 'GOPATH']);
+    const [gobin = '', gopath = ''] = stdout.split('\n');
+    const bins = gopath.split(path.delimiter).map((folder) => folder && path.join(folder, 'bin'));
+    return [gobin, ...bins, home].filter((folder) => folder !== '');
+  } catch {
+    // Without Go there may still be a ghz that was put there.
+    return [home];
+  }
+}
+
+export interface LoadOrder {
+  readonly address: string;
+  /** Like `iep.v1.IEPService/CreateIep`; reflection tells ghz the rest. */
+  readonly method: string;
+  /** One request, or several that take turns. */
+  readonly data: object;
+  readonly calls: number;
+  readonly concurrency: number;
+  readonly signal: AbortSignal;
+}
+
+/** Makes exactly `calls` calls, `concurrency` at any time: each caller waits for its answer before it calls again. */
+export async function runGhz(ghz: string, order: LoadOrder): Promise<Call[]> {
+  await using folder = await mkdtempDisposable(path.join(tmpdir(), 'iep-ghz-'));
+  const data = path.join(folder.path, 'data.json');
+  const output = path.join(folder.path, 'report.json');
+  await writeFile(data, JSON.stringify(order.data));
+  // No -x: it would cancel -n, and the number of calls with it.
+  const args = [
+    '--insecure',
+    `--call=${order.method}`,
+    `--data-file=${data}`,
+    `--total=${order.calls}`,
+    `--concurrency=${order.concurrency}`,
+    `--timeout=${CALL_TIMEOUT_MS}ms`,
+    '--format=json',
+    `--output=${output}`,
+    order.address,
+  ];
+  try {
+    // An empty environment has no proxy in it.
+    await execute(ghz, args, { env: {}, signal: order.signal, killSignal: 'SIGKILL', maxBuffer: MAX_OUTPUT_BYTES });
+  } catch (error) {
+    throw new InvalidRun(`ghz failed to call ${order.method}: ${reasonOf(error, order.signal)}`, { cause: error });
+  }
+  return callsOf(await readFile(output, 'utf8'), order);
+}
+
+const MAX_OUTPUT_BYTES = 64 * 1024 * 1024;
+const MAX_REASON = 300;
+
+/** What ghz said: of data that it cannot read it says so for every call, and quotes the data. */
+function reasonOf(error: unknown, signal: AbortSignal): string {
+  if (signal.aborted) {
+    const timeout = signal.reason instanceof DOMException && signal.reason.name === 'TimeoutError';
+    return timeout ? 'the time limit of the scenario has passed' : messageOf(signal.reason);
+  }
+  const stderr = error instanceof Error && 'stderr' in error ? String(error.stderr).trim() : '';
+  const text = (stderr || messageOf(error)).replaceAll(/ Data: '.*?' Error:/gs, '');
+  return text.length > MAX_REASON ? `${text.slice(0, MAX_REASON)}…` : text;
+}
+
+const reportSchema = z.object({
+  statusCodeDistribution: z.record(z.string(), z.number()),
+  /** `latency` in nanoseconds; `timestamp` is the END of the call. Null when there was none. */
+  details: z.array(z.object({ timestamp: z.iso.datetime({ offset: true }), latency: z.number(), status: z.string() })),
+});
+
+/** The single calls in ghz's report, if it is about the calls that were ordered. */
+export function callsOf(json: string, { method, calls: ordered }: Pick<LoadOrder, 'method' | 'calls'>): Call[] {
+  let report: z.infer<typeof reportSchema>;
+  try {
+    report = reportSchema.parse(JSON.parse(json));
+  } catch (error) {
+    throw new InvalidRun(`ghz's report on ${method} cannot be read`, { cause: error });
+  }
+  const calls = report.details.map(({ timestamp, latency, status }) => ({
+    status,
+    latencyMs: latency / 1e6,
+    endMs: Date.parse(timestamp),
+  }));
+  const successes = calls.filter(isSuccess).length;
+  const counted = report.statusCodeDistribution['OK'] ?? 0;
+  if (calls.length !== ordered || successes !== counted) {
+    throw new InvalidRun(
+      `ghz's report on ${method} is about ${calls.length} calls instead of ${ordered}, ${successes} or ${counted} of them OK`,
+    );
+  }
+  return calls;
+}

@@ -1,0 +1,97 @@
+/** A scenario is a folder: what is sent (data.json), and how often, how many at once and how fast it must be (budget.json). */
+import { readFile } from 'node:fs/promises';
+import path from 'node:path';
+import { z } from 'zod';
+import { messageOf } from './format.ts';
+
+/** In the order in which they run. `ceiling` is the health check: what ghz and the listener can do without the service's work. */
+export const SCENARIOS = [
+  'ceiling',
+  'create-student',
+  'create-iep-hot',
+  'create-iep-cold',
+  'get-latest',
+  'mixed',
+] as const;
+export type ScenarioName = (typeof SCENARIOS)[number];
+
+/** "20+ concurrent": with fewer callers a scenario would prove less than it says. */
+const MIN_CONCURRENCY = 20;
+/** ghz keeps the details of no more calls than this. */
+const MAX_CALLS = 1_000_000;
+
+const positive = z.number().int().positive();
+const share = z.number().min(0).max(1);
+const milliseconds = z.number().positive();
+
+const load = z
+  .strictObject({ concurrency: positive, calls: positive.max(MAX_CALLS), quickCalls: positive })
+  // ghz refuses fewer calls than callers.
+  .refine(({ concurrency, quickCalls, calls }) => concurrency <= quickCalls && quickCalls <= calls, {
+    error: 'concurrency <= quickCalls <= calls must hold',
+  });
+
+const seedBudget = z.strictObject({
+  requirement: z.string(),
+  measure: z.enum(['successRate', 'averageMs']),
+  atLeast: z.number().optional(),
+  above: z.number().optional(),
+  below: z.number().optional(),
+});
+
+const budgetFile = z.strictObject({
+  /** By full method name; the methods are called at once, each by a ghz of its own. */
+  load: z
+    .record(z.string(), load)
+    .refine(
+      (methods) => Object.values(methods).reduce((sum, { concurrency }) => sum + concurrency, 0) >= MIN_CONCURRENCY,
+      {
+        error: `must have at least ${MIN_CONCURRENCY} callers`,
+      },
+    ),
+  /** Chains that are there before the first call, each of a student of its own, and the length of each. */
+  chains: z.number().int().min(0).max(1000),
+  versionsPerChain: z.number().int().min(0).max(1000),
+  timeLimitSeconds: positive,
+  /** What this service demands of itself: at least this success rate, and less than these times. */
+  budget: z.strictObject({
+    successRate: share,
+    averageMs: milliseconds,
+    p50Ms: milliseconds,
+    p95Ms: milliseconds,
+    p99Ms: milliseconds,
+  }),
+  /** What the predecessor was held to. */
+  seedBudget: z.array(seedBudget),
+});
+
+export type Budgets = Pick<z.infer<typeof budgetFile>, 'budget' | 'seedBudget'>;
+
+export interface Scenario extends z.infer<typeof budgetFile> {
+  readonly name: ScenarioName;
+  /** By full method name: one request, with ghz's template actions and `$STUDENT_ID` for the student of a chain. */
+  readonly data: Record<string, object>;
+}
+
+/** Throws when a file is missing, or says something that it cannot say. */
+export async function readScenario(name: ScenarioName): Promise<Scenario> {
+  const folder = path.join(import.meta.dirname, 'scenarios', name);
+  const scenario = await readJson(path.join(folder, 'budget.json'), budgetFile);
+  const data = await readJson(path.join(folder, 'data.json'), z.record(z.string(), z.looseObject({})));
+  const called = Object.keys(scenario.load);
+  const missing = called.find((method) => !(method in data));
+  if (missing !== undefined) {
+    throw new Error(`${name}/data.json has nothing to send to ${missing}`);
+  }
+  return { ...scenario, name, data };
+}
+
+async function readJson<T>(file: string, schema: z.ZodType<T>): Promise<T> {
+  const where = path.relative(import.meta.dirname, file);
+  try {
+    return schema.parse(JSON.parse(await readFile(file, 'utf8')));
+  } catch (error) {
+    const problem = error instanceof z.ZodError ? z.prettifyError(error) : messageOf(error);
+    throw new Error(`${where}: ${problem}`, { cause: error });
+  }
+}

@@ -1,0 +1,132 @@
+import { describe, expect, it } from 'vitest';
+import { assertionsOf } from '../bench/budget.ts';
+import { callsOf } from '../bench/ghz.ts';
+import { InvalidRun } from '../bench/invalid-run.ts';
+import { type Call, isSuccess, percentile, statisticsOf } from '../bench/statistics.ts';
+
+const TIMEOUT_MS = 20_000;
+
+/** Calls that ended one after the other, `latencies` in milliseconds. */
+function callsOfMs(...latencies: number[]): Call[] {
+  return latencies.map((latencyMs, index) => ({ status: 'OK', latencyMs, endMs: 1000 + index }));
+}
+
+describe('percentile', () => {
+  const hundred = Array.from({ length: 100 }, (_, index) => index + 1);
+
+  it.each([
+    [500, 50],
+    [950, 95],
+    [990, 99],
+    [999, 100],
+    [1000, 100],
+  ])('%i of 1000 of 1 to 100 is %i', (perMille, expected) => {
+    expect(percentile(hundred, perMille)).toBe(expected);
+  });
+
+  it('takes the higher neighbour where the rank is no whole number', () => {
+    expect(percentile([1, 2, 3], 500)).toBe(2);
+    expect(percentile([1, 2, 3, 4], 950)).toBe(4);
+  });
+
+  it('of one value is that value', () => {
+    expect([500, 950, 990, 999].map((perMille) => percentile([7], perMille))).toEqual([7, 7, 7, 7]);
+  });
+});
+
+describe('statistics', () => {
+  it('do not depend on the order of the calls', () => {
+    const { p50Ms, p99Ms, maxMs, averageMs } = statisticsOf(callsOfMs(30, 10, 20, 100), TIMEOUT_MS);
+    expect({ p50Ms, p99Ms, maxMs, averageMs }).toEqual({ p50Ms: 20, p99Ms: 100, maxMs: 100, averageMs: 40 });
+  });
+
+  it('sort by value, not by text', () => {
+    expect(statisticsOf(callsOfMs(9, 100, 20), TIMEOUT_MS).p50Ms).toBe(20);
+  });
+
+  it('count the time from the start of the first call to the end of the last one', () => {
+    const calls = [
+      { status: 'OK', latencyMs: 500, endMs: 1500 },
+      { status: 'OK', latencyMs: 100, endMs: 1200 },
+      { status: 'OK', latencyMs: 900, endMs: 3000 },
+    ];
+    expect(statisticsOf(calls, TIMEOUT_MS)).toMatchObject({ seconds: 2, callsPerSecond: 1.5 });
+  });
+
+  it('count a failed call as slow, however fast it failed, and not as work done', () => {
+    const failed = { status: 'Unavailable', latencyMs: 1, endMs: 1 };
+    const calls = [...callsOfMs(...Array.from({ length: 98 }, () => 10)), failed, failed];
+    const { successRate, failures, seconds, callsPerSecond, p50Ms, p99Ms } = statisticsOf(calls, TIMEOUT_MS);
+    expect({ successRate, p50Ms, p99Ms }).toEqual({ successRate: 0.98, p50Ms: 10, p99Ms: TIMEOUT_MS });
+    expect([...failures]).toEqual([['Unavailable', 2]]);
+    expect(callsPerSecond).toBe(98 / seconds);
+  });
+
+  it('refuse to speak of no calls', () => {
+    expect(() => statisticsOf([], TIMEOUT_MS)).toThrow(RangeError);
+  });
+});
+
+describe('assertions', () => {
+  const budget = { successRate: 1, averageMs: 40, p50Ms: 50, p95Ms: 200, p99Ms: 200 };
+  const seedBudget = [
+    { requirement: 'mixed workload > 90 %', measure: 'successRate', above: 0.9 },
+    { requirement: 'student creation < 500 ms average', measure: 'averageMs', below: 500 },
+  ] as const;
+
+  function missed(calls: Call[]): string[] {
+    const assertions = assertionsOf(statisticsOf(calls, TIMEOUT_MS), { budget, seedBudget: [...seedBudget] });
+    return assertions.filter(({ kept }) => !kept).map(({ requirement }) => requirement);
+  }
+
+  it('are kept below the bounds', () => {
+    expect(missed(callsOfMs(30, 10, 20))).toEqual([]);
+  });
+
+  it('are missed at a bound', () => {
+    expect(missed(callsOfMs(40))).toEqual(['average < 40.0 ms']);
+  });
+
+  it('are missed by a single failed call', () => {
+    const calls = [
+      ...callsOfMs(...Array.from({ length: 999 }, () => 1)),
+      { status: 'Unavailable', latencyMs: 1, endMs: 1 },
+    ];
+    expect(missed(calls)).toEqual(['success >= 100 %']);
+  });
+
+  it("hold the seed's bounds apart from ours", () => {
+    const failed = Array.from({ length: 10 }, () => ({ status: 'Unavailable', latencyMs: 1, endMs: 1 }));
+    expect(missed([...callsOfMs(...Array.from({ length: 90 }, () => 1)), ...failed])).toContain(
+      'seed: mixed workload > 90 %',
+    );
+  });
+});
+
+describe("ghz's report", () => {
+  const method = 'iep.v1.IEPService/CreateIep';
+  const detail = { timestamp: '2026-01-02T03:04:05.123456789Z', latency: 12_500_000, status: 'OK', error: '' };
+
+  function report(statusCodeDistribution: object, ...details: object[]): string {
+    return JSON.stringify({ statusCodeDistribution, details });
+  }
+
+  it('has durations in nanoseconds, and the ends of the calls', () => {
+    const calls = callsOf(report({ OK: 1 }, detail), { method, calls: 1 });
+    expect(calls).toEqual([{ status: 'OK', latencyMs: 12.5, endMs: Date.UTC(2026, 0, 2, 3, 4, 5, 123) }]);
+  });
+
+  it('may be about nothing but failures', () => {
+    const calls = callsOf(report({ Unavailable: 1 }, { ...detail, status: 'Unavailable' }), { method, calls: 1 });
+    expect(calls.map(isSuccess)).toEqual([false]);
+  });
+
+  it.each([
+    ['is no JSON', 'ghz was here'],
+    ['has no details', JSON.stringify({ statusCodeDistribution: {}, details: null })],
+    ['lacks a call', report({ OK: 1 }, detail)],
+    ['contradicts itself', report({ OK: 1, Unavailable: 1 }, detail, detail)],
+  ])('makes the run invalid when it %s', (_, json) => {
+    expect(() => callsOf(json, { method, calls: 2 })).toThrow(InvalidRun);
+  });
+});

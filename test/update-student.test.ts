@@ -1,0 +1,124 @@
+/** Students that change. */
+import { randomUUID } from 'node:crypto';
+import { afterAll, beforeAll, expect, it } from 'vitest';
+import { Disability } from '../src/gen/iep/v1/student_pb.ts';
+import { numberTaken, refusalOf, refusalsOf } from './refusal.ts';
+import { describeOnBoth, expectInvariants } from './support/databases.ts';
+import { sampleStudent } from './support/samples.ts';
+import { clientsOf, type IepClient, type RunningService, startInProcess } from './support/service.ts';
+import type { TestDatabase } from './support/sql.ts';
+
+const { AUTISM, DEAFNESS } = Disability;
+
+describeOnBoth('an update of a student', (backend) => {
+  let database: TestDatabase;
+  let service: RunningService;
+  let client: IepClient;
+
+  beforeAll(async () => {
+    database = await backend.create();
+    service = await startInProcess(database.url);
+    client = service.client;
+  });
+  afterAll(async () => {
+    await service.stop();
+    await expectInvariants(database);
+    await database.drop();
+  });
+
+  const get = async (studentId: string) => (await client.getStudent({ studentId })).student!;
+  const made = async (over: Parameters<typeof sampleStudent>[0] = {}) =>
+    (await client.createStudent({ student: sampleStudent(over) })).student!;
+
+  const full = {
+    givenName: 'Ada',
+    familyName: 'Ng',
+    birthDate: '2015-01-02',
+    gradeLevel: 'K',
+    disabilities: [AUTISM],
+  };
+
+  it('changes what is filled when there is no mask', async () => {
+    const student = await made(full);
+    const { student: updated } = await client.updateStudent({
+      student: { id: student.id, etag: student.etag, givenName: ' Eve', disabilities: [DEAFNESS, AUTISM] },
+    });
+    const expected = { ...student, givenName: 'Eve', disabilities: [DEAFNESS, AUTISM] };
+    expect(updated).toEqual({ ...expected, etag: updated!.etag, updateTime: updated!.updateTime });
+    expect(updated?.etag).not.toBe(student.etag);
+    expect(await get(student.id)).toEqual(updated);
+  });
+
+  it.each<[string, string[], object]>([
+    ['only what the mask names', ['grade_level'], { gradeLevel: '1' }],
+    ['what the mask names to nothing', ['birth_date', 'disabilities'], { birthDate: '', disabilities: [] }],
+    ['nothing twice', ['family_name', 'family_name'], { familyName: 'Wu' }],
+    [
+      'everything with "*"',
+      ['*'],
+      { givenName: 'Eve', familyName: 'Wu', birthDate: '', gradeLevel: '1', disabilities: [] },
+    ],
+  ])('changes %s', async (_what, paths, changes) => {
+    const student = await made(full);
+    const { id, etag, studentNumber } = student;
+    const values = { id, etag, studentNumber, givenName: 'Eve', familyName: 'Wu', gradeLevel: '1' };
+    for (const writer of Object.values(clientsOf(service))) {
+      const { student: updated } = await writer.updateStudent({
+        student: { ...values, etag: '*' },
+        updateMask: { paths },
+      });
+      expect(updated).toEqual({ ...student, ...changes, etag: updated!.etag, updateTime: updated!.updateTime });
+    }
+  });
+
+  it('makes a new etag each time, and takes "*" for any', async () => {
+    const { id, etag } = await made();
+    const etags = [etag];
+    for (const sent of [etag, '*', '*']) {
+      etags.push((await client.updateStudent({ student: { id, etag: sent, gradeLevel: '2' } })).student!.etag);
+    }
+    expect(new Set(etags).size).toBe(4);
+    const { current_etag: current } = await refusalOf(client.updateStudent({ student: { id, etag, gradeLevel: '3' } }));
+    expect(current).toBe(etags.at(-1));
+  });
+
+  it('is won by exactly one of those who read the same etag', async () => {
+    const { id, etag } = await made();
+    const calls = Array.from({ length: 20 }, (_, index) =>
+      client.updateStudent({ student: { id, etag, givenName: `Ada ${index}` } }),
+    );
+    const ends = await Promise.allSettled(calls);
+    const won = ends.flatMap((end) => (end.status === 'fulfilled' ? [end.value.student] : []));
+    expect(won).toEqual([await get(id)]);
+    const lost = ends.flatMap((end) => (end.status === 'rejected' ? [Promise.reject(end.reason)] : []));
+    const { etag: current } = won[0]!;
+    const mismatch = { code: 'Aborted', reason: 'ETAG_MISMATCH', committed: 'no', current_etag: current };
+    expect(await refusalsOf(lost)).toEqual(lost.map(() => mismatch));
+  });
+
+  it('loses none of those who take any etag', async () => {
+    const { id } = await made();
+    await Promise.all(
+      Array.from({ length: 20 }, () => client.updateStudent({ student: { id, etag: '*', gradeLevel: '7' } })),
+    );
+    expect((await get(id)).etag).toBe('21');
+  });
+
+  it('takes a free number, its own number, and leaves the old one to others', async () => {
+    const [student, other] = [await made(), await made()];
+    const change = (studentNumber: string) =>
+      client.updateStudent({ student: { id: student.id, etag: '*', studentNumber } });
+    expect(await refusalOf(change(other.studentNumber))).toEqual(numberTaken(other.studentNumber));
+    expect((await change(student.studentNumber)).student?.studentNumber).toBe(student.studentNumber);
+    await change(randomUUID());
+    expect((await made({ studentNumber: student.studentNumber })).id).not.toBe(student.id);
+  });
+
+  it('ignores output-only fields', async () => {
+    const student = await made();
+    const output = { districtId: 'other', createTime: { seconds: 1n }, updateTime: { seconds: 2n } };
+    const sent = { ...output, id: student.id, etag: student.etag, gradeLevel: '9' };
+    const { student: updated } = await client.updateStudent({ student: sent });
+    expect(updated).toMatchObject({ districtId: 'default', createTime: student.createTime, gradeLevel: '9' });
+  });
+});
