@@ -1,5 +1,12 @@
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
-import { createConnectRouter, createContextKey, createContextValues, type ConnectError } from '@connectrpc/connect';
+import {
+  Code,
+  ConnectError,
+  createConnectRouter,
+  createContextKey,
+  createContextValues,
+  type Interceptor,
+} from '@connectrpc/connect';
 import { createAsyncIterable, type UniversalHandler, type UniversalServerRequest } from '@connectrpc/connect/protocol';
 import {
   compressionBrotli,
@@ -12,10 +19,18 @@ import type { Logger } from '../log.ts';
 import { boundHeaders } from './deadline.ts';
 import type { ListenerOptions } from './grpc-listener.ts';
 import { MAX_REQUEST_BYTES } from './limits.ts';
-import { unreadable } from './unreadable.ts';
+import { ENVELOPE_BYTES, type Reading, readMessage } from './read-message.ts';
 
-/** Why a request cannot be read, where it cannot. */
-const unreadableKey = createContextKey<ConnectError | undefined>(undefined);
+const MAX_BODY_BYTES = MAX_REQUEST_BYTES + ENVELOPE_BYTES;
+
+/** What was found in the request before connect-node got it. */
+const readingKey = createContextKey<Reading>({});
+
+/** Gives the handlers the message that was found: connect-node's own has lost which Values came without a kind. */
+const useReading: Interceptor = (next) => (request) => {
+  const { message } = request.contextValues.get(readingKey);
+  return next(message === undefined || request.stream ? request : { ...request, message });
+};
 
 const compressions = [compressionGzip, compressionBrotli];
 
@@ -34,14 +49,14 @@ export async function openHttpListener(
   { service, interceptors, deadlines, log }: ListenerOptions & { log: Logger },
 ): Promise<HttpListener> {
   const router = createConnectRouter({
-    interceptors,
+    interceptors: [...interceptors, useReading],
     // Native gRPC has a listener of its own.
     grpc: false,
     readMaxBytes: MAX_REQUEST_BYTES,
     jsonOptions: { ignoreUnknownFields: false },
     acceptCompression: compressions,
     requestGate({ values }) {
-      const error = values.get(unreadableKey);
+      const { error } = values.get(readingKey);
       if (error !== undefined) {
         throw error;
       }
@@ -84,17 +99,21 @@ async function readBody(handler: UniversalHandler, request: UniversalServerReque
   const chunks: Uint8Array[] = [];
   let length = 0;
   for await (const chunk of request.body as AsyncIterable<Uint8Array>) {
-    chunks.push(chunk);
     length += chunk.byteLength;
-    if (length > MAX_REQUEST_BYTES) {
-      // Too large whatever it says; the handler refuses it by its length.
-      break;
+    // One that is too large is read to its end, and dropped: who is still sending does not listen for an answer.
+    if (length <= MAX_BODY_BYTES) {
+      chunks.push(chunk);
     }
   }
   const body = Buffer.concat(chunks);
-  const error = length > MAX_REQUEST_BYTES ? undefined : await unreadable(handler.method, request, body, compressions);
-  request.contextValues?.set(unreadableKey, error);
+  const reading =
+    length > MAX_BODY_BYTES ? { error: tooLarge() } : await readMessage(handler.method, request, body, compressions);
+  request.contextValues?.set(readingKey, reading);
   return { ...request, body: createAsyncIterable([body]) };
+}
+
+function tooLarge(): ConnectError {
+  return new ConnectError(`The request has more than ${MAX_REQUEST_BYTES} bytes.`, Code.ResourceExhausted);
 }
 
 function listen(server: Server, host: string, port: number): Promise<void> {

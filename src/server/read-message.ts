@@ -1,4 +1,4 @@
-import type { DescMethod } from '@bufbuild/protobuf';
+import type { DescMethod, Message } from '@bufbuild/protobuf';
 import type { ConnectError } from '@connectrpc/connect';
 import type { Compression, UniversalServerRequest } from '@connectrpc/connect/protocol';
 import { decodeBinary, decodeJson } from '../rpc/decode.ts';
@@ -7,23 +7,28 @@ import { Refusal } from '../iep/errors.ts';
 import { MAX_REQUEST_BYTES } from './limits.ts';
 
 /** Flags and length before a message of gRPC-Web, https://github.com/grpc/grpc/blob/master/doc/PROTOCOL-WEB.md */
-const ENVELOPE_BYTES = 5;
+export const ENVELOPE_BYTES = 5;
 const COMPRESSED = 1;
 
-/** The error for a body that is no message of the method, in whichever protocol; undefined when it is one. */
-export async function unreadable(
+export interface Reading {
+  readonly message?: Message;
+  /** Why the body is no message of the method. */
+  readonly error?: ConnectError;
+}
+
+/** The message in a body, in whichever protocol. Neither message nor error: the protocol has something to say itself. */
+export async function readMessage(
   method: DescMethod,
   request: UniversalServerRequest,
   body: Uint8Array,
   compressions: readonly Compression[],
-): Promise<ConnectError | undefined> {
+): Promise<Reading> {
   try {
     const { bytes, json } = await messageIn(request, body, compressions);
-    (json ? decodeJson : decodeBinary)(method.input, bytes);
-    return undefined;
+    return { message: (json ? decodeJson : decodeBinary)(method.input, bytes) };
   } catch (error) {
     // What is wrong with the envelope or the compression is the protocol's own to say.
-    return error instanceof Refusal ? toConnectError(error, '') : undefined;
+    return error instanceof Refusal ? { error: toConnectError(error, '') } : {};
   }
 }
 
