@@ -10,6 +10,7 @@ import {
   withRetries,
 } from '../src/persistence/retry.ts';
 import { describeOnBoth, expectInvariants } from './support/databases.ts';
+import { occupy } from './support/occupy.ts';
 import { infoOf, newStudent, YEAR } from './support/samples.ts';
 import { failureOf, startInProcess } from './support/service.ts';
 import type { TestDatabase } from './support/sql.ts';
@@ -135,18 +136,6 @@ describe('withRetries', () => {
     await expect(gaveUp).rejects.toMatchObject({ attempts: 1, stoppedBy: 'deadline' });
   });
 });
-
-/** Keeps all writers of the chain, or of the file, waiting until it is released. */
-async function occupy(database: TestDatabase, studentId: string): Promise<() => Promise<unknown>> {
-  if (database.url.startsWith('sqlite:')) {
-    await database.query('begin immediate');
-  } else {
-    await database.query('begin');
-    const key = `iep:default:${studentId}:${YEAR}`;
-    await database.query('select pg_advisory_xact_lock(hashtextextended(?, 0))', key);
-  }
-  return () => database.query('rollback');
-}
 
 /** Makes every insert of a version fail as if another writer had got in between. */
 async function alwaysConflict(database: TestDatabase): Promise<() => Promise<unknown>> {
