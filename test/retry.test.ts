@@ -2,6 +2,7 @@ import { Code } from '@connectrpc/connect';
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import { RetryInfoSchema } from '../src/gen/google/rpc/error_details_pb.ts';
 import {
+  createRetryBudget,
   type Failure,
   RetriesExhausted,
   RETRY_POLICIES,
@@ -124,6 +125,29 @@ describe('withRetries', () => {
       stoppedBy: 'deadline',
     });
     expect(clock.slept).toEqual([5, 10, 20]);
+  });
+
+  it('stops when the budget is spent, and goes on when successes have earned some', async () => {
+    const budget = createRetryBudget();
+    const { clock, options } = setUp({ budget });
+    const outage = () => withRetries(() => Promise.reject(new Failed('unreachable')), options);
+    for (let call = 0; call < 40; call++) {
+      await expect(outage()).rejects.toBeInstanceOf(RetriesExhausted);
+    }
+    expect(clock.slept).toHaveLength(100);
+    await expect(outage()).rejects.toMatchObject({ attempts: 1, stoppedBy: 'budget' });
+    for (let call = 0; call < 21; call++) {
+      await withRetries(async () => call, options);
+    }
+    await expect(outage()).rejects.toMatchObject({ attempts: 3, stoppedBy: 'budget' });
+  });
+
+  it('spends no budget on conflicts', async () => {
+    const { clock, options } = setUp({ budget: createRetryBudget() });
+    for (let call = 0; call < 10; call++) {
+      await expect(withRetries(() => Promise.reject(new Failed('conflict')), options)).rejects.toThrow('30 attempts');
+    }
+    expect(clock.slept).toHaveLength(290);
   });
 
   it('stops when the caller goes away', async () => {

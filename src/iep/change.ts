@@ -85,8 +85,7 @@ export function earlierOf(events: readonly ChangeEvent[], change: Change): Chang
   const own = events.filter(
     (event) =>
       event.districtId === caller.districtId &&
-      (eventIds.includes(event.id) ||
-        (requestId !== undefined && event.requestId === requestId && event.rpc === rpc)),
+      (eventIds.includes(event.id) || (requestId !== undefined && event.requestId === requestId && event.rpc === rpc)),
   );
   if (requestId !== undefined && own.some((event) => event.requestHash !== requestHash)) {
     throw new Refusal('REQUEST_ID_REUSED', { requestId });

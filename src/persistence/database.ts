@@ -1,7 +1,7 @@
 import type { EntityManager } from '@mikro-orm/sql';
 import { type Chain, chainKey, dialectOf, type VersionLock } from './dialects.ts';
 import { StorageError } from './errors.ts';
-import { type Call, type Retry, withRetries } from './retry.ts';
+import { type Call, createRetryBudget, type Retry, withRetries } from './retry.ts';
 import { createUnits, type Job, type SharedWork, storageErrorOf, type UnitOfWork } from './unit-of-work.ts';
 import { createWriteLanes } from './write-lanes.ts';
 
@@ -47,10 +47,10 @@ export interface Database {
 
 /** Throws the driver's error when the database cannot be reached. */
 export async function openDatabase(options: DatabaseOptions): Promise<Database> {
-  const onRetry = options.onRetry && { onRetry: options.onRetry };
+  const retries = { budget: createRetryBudget(), ...(options.onRetry && { onRetry: options.onRetry }) };
   const dialect = dialectOf(options.url);
   const connections = await dialect.connect(options.url, options.poolSize);
-  const runUnit = createUnits({ orm: connections.writer, dialect, versionLock: options.versionLock, ...onRetry });
+  const runUnit = createUnits({ orm: connections.writer, dialect, versionLock: options.versionLock, retries });
   const lanes = createWriteLanes(dialect.writers(options.poolSize), runUnit);
 
   const reader = () => connections.reader.em.fork() as EntityManager;
@@ -111,7 +111,7 @@ export async function openDatabase(options: DatabaseOptions): Promise<Database> 
         const failure = dialect.classify(error);
         return failure === 'ambiguous' ? 'unreachable' : failure;
       };
-      const result = withRetries(attempt, { call, classify, ...onRetry });
+      const result = withRetries(attempt, { call, classify, ...retries });
       try {
         return await unlessAborted(call.signal, result, () => new StorageError('NOT_EXECUTED', {}));
       } catch (error) {

@@ -2,7 +2,7 @@ import type { MikroORM } from '@mikro-orm/core';
 import type { EntityManager } from '@mikro-orm/sql';
 import { type Chain, chainKey, type Dialect, type VersionLock } from './dialects.ts';
 import { StorageError } from './errors.ts';
-import { type Call, type Failure, RetriesExhausted, type Retry, withRetries } from './retry.ts';
+import { type Call, type Failure, RetriesExhausted, type RetryOptions, withRetries } from './retry.ts';
 
 /** What the work of one transaction may use. It ends with the transaction, and another attempt gets a fresh one. */
 export interface UnitOfWork {
@@ -48,7 +48,7 @@ export interface UnitsOptions {
   readonly orm: MikroORM;
   readonly dialect: Dialect;
   readonly versionLock: VersionLock;
-  readonly onRetry?: (retry: Retry) => void;
+  readonly retries: Pick<RetryOptions, 'budget' | 'onRetry'>;
 }
 
 /** A caller went away after its change was flushed. */
@@ -60,7 +60,7 @@ const NEVER = new AbortController().signal;
  * Makes the function that works off a batch of jobs in one transaction, retried whole in a fresh one after a failure that
  * a retry can cure, and settles them. It answers the jobs whose chains another process holds.
  */
-export function createUnits({ orm, dialect, versionLock, onRetry }: UnitsOptions) {
+export function createUnits({ orm, dialect, versionLock, retries }: UnitsOptions) {
   return async function runUnit(jobs: readonly Job[]): Promise<readonly Job[]> {
     const call = patience(jobs);
     const { work } = jobs[0]!;
@@ -75,8 +75,7 @@ export function createUnits({ orm, dialect, versionLock, onRetry }: UnitsOptions
       try {
         await em.begin(dialect.transaction);
         const { now, locked } = await lockChains(em, present, remainingMs());
-        const lockStudent = (districtId: string, id: string) =>
-          dialect.lockStudent(em, districtId, id, remainingMs());
+        const lockStudent = (districtId: string, id: string) => dialect.lockStudent(em, districtId, id, remainingMs());
         const outcomes = await work(
           { em, attempt: number, now, lockStudent },
           locked.map(({ member }) => member),
@@ -121,7 +120,7 @@ export function createUnits({ orm, dialect, versionLock, onRetry }: UnitsOptions
     }
 
     try {
-      return await withRetries(attempt, { call, classify, ...(onRetry && { onRetry }) });
+      return await withRetries(attempt, { call, classify, ...retries });
     } catch (error) {
       if (jobs.length > 1 && !(error instanceof RetriesExhausted) && dialect.classify(error) === 'permanent') {
         // One of them is poison. It fails alone.
