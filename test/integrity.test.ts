@@ -1,9 +1,10 @@
 import { randomUUID, randomUUIDv7 } from 'node:crypto';
 import { Code } from '@connectrpc/connect';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { allocateVersion } from '../src/iep/allocate-version.ts';
+import { readHeads } from '../src/iep/allocate-version.ts';
 import { type Database, openDatabase } from '../src/persistence/database.ts';
 import { Iep } from '../src/persistence/entities.ts';
+import type { SharedWork } from '../src/persistence/unit-of-work.ts';
 import { describeOnBoth, expectInvariants } from './support/databases.ts';
 import { createAtOnce, expectChain, infoOf, newIep, newStudent, YEAR } from './support/samples.ts';
 import { failureOf, type RunningService, startInProcess } from './support/service.ts';
@@ -105,20 +106,19 @@ describeOnBoth('integrity', (backend) => {
     let services: Database[];
 
     beforeEach(async () => {
-      const options = { url: database.url, poolSize: 10, versionLock: 'advisory' } as const;
-      services = await Promise.all([openDatabase(options), openDatabase(options)]);
+      const options = { url: database.url, poolSize: 2, versionLock: 'advisory' } as const;
+      services = await Promise.all(Array.from({ length: 8 }, () => openDatabase(options)));
     });
     afterEach(async () => {
       await Promise.all(services.map((db) => db.close()));
     });
 
-    /** Allocates in a lane of its own, so that only the database stands between the transactions. */
+    /** Allocates in a transaction of its own, so that only the database stands between it and the others. */
     async function allocate(index: number, fail = false): Promise<number> {
       const chain = { districtId: 'default', studentId, academicYear: YEAR };
       const call = { deadline: Date.now() + 50_000, signal: AbortSignal.timeout(50_000) };
-      return services[index % services.length]!.unitOfWork(`lane ${index}`, call, async ({ em, lockChain }) => {
-        const allocation = await allocateVersion(em, chain, await lockChain(chain));
-        const { createTime, version } = allocation;
+      const alone: SharedWork<undefined, number> = async ({ em, now }) => {
+        const allocation = (await readHeads(em, [chain], now)).next(chain);
         em.create(Iep, {
           ...chain,
           ...allocation,
@@ -127,16 +127,17 @@ describeOnBoth('integrity', (backend) => {
           status: 'DRAFT',
           content: {},
           createdBy: 'test',
-          updateTime: createTime,
+          updateTime: allocation.createTime,
           revision: 1,
           rowVersion: 1,
         });
         await em.flush();
         if (fail) {
-          throw new Error(`undo ${version}`);
+          throw new Error(`undo ${allocation.version}`);
         }
-        return version;
-      });
+        return [{ value: allocation.version }];
+      };
+      return services[index % services.length]!.inChain(chain, call, alone, undefined, 0);
     }
 
     afterEach(async () => {

@@ -2,6 +2,7 @@ import { Code } from '@connectrpc/connect';
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import { RetryInfoSchema } from '../src/gen/google/rpc/error_details_pb.ts';
 import {
+  createRetryBudget,
   type Failure,
   RetriesExhausted,
   RETRY_POLICIES,
@@ -10,6 +11,7 @@ import {
   withRetries,
 } from '../src/persistence/retry.ts';
 import { describeOnBoth, expectInvariants } from './support/databases.ts';
+import { occupy } from './support/occupy.ts';
 import { infoOf, newStudent, YEAR } from './support/samples.ts';
 import { failureOf, startInProcess } from './support/service.ts';
 import type { TestDatabase } from './support/sql.ts';
@@ -125,6 +127,29 @@ describe('withRetries', () => {
     expect(clock.slept).toEqual([5, 10, 20]);
   });
 
+  it('stops when the budget is spent, and goes on when successes have earned some', async () => {
+    const budget = createRetryBudget();
+    const { clock, options } = setUp({ budget });
+    const outage = () => withRetries(() => Promise.reject(new Failed('unreachable')), options);
+    for (let call = 0; call < 40; call++) {
+      await expect(outage()).rejects.toBeInstanceOf(RetriesExhausted);
+    }
+    expect(clock.slept).toHaveLength(100);
+    await expect(outage()).rejects.toMatchObject({ attempts: 1, stoppedBy: 'budget' });
+    for (let call = 0; call < 21; call++) {
+      await withRetries(async () => call, options);
+    }
+    await expect(outage()).rejects.toMatchObject({ attempts: 3, stoppedBy: 'budget' });
+  });
+
+  it('spends no budget on conflicts', async () => {
+    const { clock, options } = setUp({ budget: createRetryBudget() });
+    for (let call = 0; call < 10; call++) {
+      await expect(withRetries(() => Promise.reject(new Failed('conflict')), options)).rejects.toThrow('30 attempts');
+    }
+    expect(clock.slept).toHaveLength(290);
+  });
+
   it('stops when the caller goes away', async () => {
     const caller = new AbortController();
     const { options } = setUp({ call: { deadline: Infinity, signal: caller.signal } });
@@ -135,18 +160,6 @@ describe('withRetries', () => {
     await expect(gaveUp).rejects.toMatchObject({ attempts: 1, stoppedBy: 'deadline' });
   });
 });
-
-/** Keeps all writers of the chain, or of the file, waiting until it is released. */
-async function occupy(database: TestDatabase, studentId: string): Promise<() => Promise<unknown>> {
-  if (database.url.startsWith('sqlite:')) {
-    await database.query('begin immediate');
-  } else {
-    await database.query('begin');
-    const key = `iep:default:${studentId}:${YEAR}`;
-    await database.query('select pg_advisory_xact_lock(hashtextextended(?, 0))', key);
-  }
-  return () => database.query('rollback');
-}
 
 /** Makes every insert of a version fail as if another writer had got in between. */
 async function alwaysConflict(database: TestDatabase): Promise<() => Promise<unknown>> {

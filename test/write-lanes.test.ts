@@ -1,81 +1,135 @@
 import { describe, expect, it } from 'vitest';
-import { createWriteLanes } from '../src/persistence/write-lanes.ts';
+import { createWriteLanes, LANE_LIMITS, type LaneLimits } from '../src/persistence/write-lanes.ts';
 
-/** Tasks that end when the test says so. */
-function workshop(concurrency: number) {
-  const lanes = createWriteLanes(concurrency);
-  const started: string[] = [];
-  const ends = new Map<string, { finish: () => void; fail: (error: Error) => void }>();
+interface Job {
+  readonly name: string;
+  readonly kind: unknown;
+  readonly bytes: number;
+}
 
-  function enqueue(lane: string, name: string) {
-    const { promise, resolve, reject } = Promise.withResolvers<string>();
-    ends.set(name, { finish: () => resolve(name), fail: reject });
-    return lanes.enqueue(lane, () => {
-      started.push(name);
+const SHARED: unknown = 'shared';
+
+/** Lanes whose batches end when the test says so. */
+function workshop(concurrency: number, limits: Partial<LaneLimits> = {}) {
+  const batches: string[][] = [];
+  const ends: ((left: readonly Job[]) => void)[] = [];
+  const lanes = createWriteLanes<Job>(
+    concurrency,
+    (batch) => {
+      batches.push(batch.map(({ name }) => name));
+      const { promise, resolve } = Promise.withResolvers<readonly Job[]>();
+      ends.push(resolve);
       return promise;
-    });
+    },
+    { ...LANE_LIMITS, ...limits },
+  );
+  /** A job's lane is the first letter of its name. */
+  function enqueue(name: string, over: Partial<Job> = {}): Job {
+    const job = { name, kind: SHARED, bytes: 1, ...over };
+    lanes.enqueue(name.slice(0, 1), job);
+    return job;
   }
-  /** Lets everything that can go on go on. */
-  const settle = () => new Promise((resolve) => void setImmediate(resolve));
-  const finish = async (name: string) => {
-    ends.get(name)?.finish();
-    await settle();
+  const cancel = (job: Job) => lanes.cancel(job.name.slice(0, 1), job);
+  const finish = async (batch: number, left: readonly Job[] = []) => {
+    ends[batch]?.(left);
+    await new Promise((resolve) => void setImmediate(resolve));
   };
-  return { started, ends, enqueue, finish, settle };
+  return { batches, enqueue, cancel, finish };
 }
 
 describe('write lanes', () => {
-  it('runs one task of a lane at a time, in order of arrival', async () => {
-    const { started, enqueue, finish } = workshop(10);
-    const results = ['a1', 'a2', 'a3'].map((name) => enqueue('a', name).result);
-    expect(started).toEqual(['a1']);
-    await finish('a1');
-    expect(started).toEqual(['a1', 'a2']);
-    await finish('a2');
-    await finish('a3');
-    expect(await Promise.all(results)).toEqual(['a1', 'a2', 'a3']);
+  it('start a job at once when the lane is idle, and collect when it is busy', async () => {
+    const { batches, enqueue, finish } = workshop(10);
+    ['a1', 'a2', 'a3'].forEach((name) => enqueue(name));
+    expect(batches).toEqual([['a1']]);
+    await finish(0);
+    expect(batches).toEqual([['a1'], ['a2', 'a3']]);
   });
 
-  it('runs lanes side by side, up to the limit, and lets them take turns', async () => {
-    const { started, enqueue, finish } = workshop(2);
-    ['a1', 'a2', 'b1', 'b2', 'c1'].forEach((name) => enqueue(name.slice(0, 1), name));
-    expect(started).toEqual(['a1', 'b1']);
-    await finish('a1');
-    expect(started).toEqual(['a1', 'b1', 'c1']);
-    await finish('b1');
-    expect(started).toEqual(['a1', 'b1', 'c1', 'a2']);
-    await finish('a2');
-    expect(started).toEqual(['a1', 'b1', 'c1', 'a2', 'b2']);
+  it('run side by side up to the limit, then share batches', async () => {
+    const { batches, enqueue, finish } = workshop(2);
+    ['a1', 'b1', 'c1', 'd1', 'c2', 'a2'].forEach((name) => enqueue(name));
+    expect(batches).toEqual([['a1'], ['b1']]);
+    await finish(0);
+    expect(batches[2]).toEqual(['c1', 'c2', 'd1', 'a2']);
   });
 
-  it('goes on after a task that fails', async () => {
-    const { started, ends, enqueue, settle } = workshop(1);
-    const first = enqueue('a', 'a1').result;
-    enqueue('a', 'a2');
-    ends.get('a1')?.fail(new Error('broken'));
-    await expect(first).rejects.toThrow('broken');
-    await settle();
-    expect(started).toEqual(['a1', 'a2']);
+  it('keep a job without a kind to itself, and its place', async () => {
+    const { batches, enqueue, finish } = workshop(1);
+    enqueue('a1');
+    enqueue('a2');
+    enqueue('a3', { kind: undefined });
+    enqueue('a4');
+    enqueue('b1', { kind: undefined });
+    await finish(0);
+    await finish(1);
+    await finish(2);
+    await finish(3);
+    await finish(4);
+    expect(batches).toEqual([['a1'], ['b1'], ['a2'], ['a3'], ['a4']]);
   });
 
-  it('takes a task out that has not started, and only that', async () => {
-    const { started, enqueue, finish } = workshop(1);
-    const first = enqueue('a', 'a1');
-    const second = enqueue('a', 'a2');
-    enqueue('a', 'a3');
-    expect(second.cancel()).toBe(true);
-    expect(second.cancel()).toBe(false);
-    expect(first.cancel()).toBe(false);
-    await finish('a1');
-    expect(started).toEqual(['a1', 'a3']);
+  it('keep batches small', async () => {
+    const { batches, enqueue, finish } = workshop(1, { batchJobs: 3, batchBytes: 10 });
+    ['a0', 'a1', 'a2', 'a3', 'a4'].forEach((name) => enqueue(name));
+    enqueue('a5', { bytes: 8 });
+    enqueue('a6', { bytes: 11 });
+    enqueue('a7');
+    for (let batch = 0; batch < 5; batch++) {
+      await finish(batch);
+    }
+    expect(batches).toEqual([['a0'], ['a1', 'a2', 'a3'], ['a4', 'a5'], ['a6'], ['a7']]);
   });
 
-  it('keeps a lane usable whose tasks were all taken out', async () => {
-    const { started, enqueue, finish } = workshop(1);
-    enqueue('a', 'a1');
-    enqueue('a', 'a2').cancel();
-    await finish('a1');
-    enqueue('a', 'a4');
-    expect(started).toEqual(['a1', 'a4']);
+  it('run jobs again that could not be run beside others, before those behind them', async () => {
+    const { batches, enqueue, finish } = workshop(1);
+    enqueue('x1');
+    const [a1] = ['a1', 'a2', 'b1'].map((name) => enqueue(name));
+    await finish(0);
+    expect(batches[1]).toEqual(['a1', 'a2', 'b1']);
+    enqueue('a3');
+    enqueue('b2');
+    await finish(1, [a1!]);
+    // Lane a is left to itself until it has run.
+    await finish(2);
+    await finish(3);
+    expect(batches.slice(2)).toEqual([['a1', 'a3'], ['b2']]);
+  });
+
+  it('take a job out that has not started, and only that', async () => {
+    const { batches, enqueue, cancel, finish } = workshop(1);
+    const first = enqueue('a1');
+    const second = enqueue('a2');
+    enqueue('a3');
+    expect(cancel(second)).toBe(true);
+    expect(cancel(second)).toBe(false);
+    expect(cancel(first)).toBe(false);
+    await finish(0);
+    expect(batches).toEqual([['a1'], ['a3']]);
+  });
+
+  it('stay usable when all their jobs were taken out', async () => {
+    const { batches, enqueue, cancel, finish } = workshop(1);
+    enqueue('a1');
+    cancel(enqueue('a2'));
+    await finish(0);
+    enqueue('a3');
+    expect(batches).toEqual([['a1'], ['a3']]);
+  });
+
+  it.each([
+    ['one lane', { laneJobs: 2 }, ['a2', 'a3'], 'a4', 'b1'],
+    ['all lanes', { totalJobs: 2 }, ['b1', 'c1'], 'd1', undefined],
+    ['their bytes', { totalBytes: 2 }, ['b1', 'c1'], 'd1', undefined],
+  ])('refuse what goes beyond the limit of %s, and take it again later', async (_what, limits, fill, over, other) => {
+    const { enqueue, cancel } = workshop(1, limits);
+    enqueue('a1');
+    const waiting = fill.map((name) => enqueue(name));
+    expect(() => enqueue(over)).toThrow('OVERLOADED');
+    if (other !== undefined) {
+      enqueue(other);
+    }
+    cancel(waiting[0]!);
+    expect(() => enqueue(over)).not.toThrow();
   });
 });

@@ -4,12 +4,13 @@
  */
 import { createHash, randomUUIDv7 } from 'node:crypto';
 import canonicalize from 'canonicalize';
-import type { UnitOfWork } from '../persistence/database.ts';
 import { ChangeEvent } from '../persistence/entities.ts';
+import type { UnitOfWork } from '../persistence/unit-of-work.ts';
 import type { Caller } from './caller.ts';
 import { Refusal } from './errors.ts';
 
 export interface Change {
+  readonly caller: Caller;
   readonly rpc: string;
   readonly requestId: string | undefined;
   readonly requestHash: string | undefined;
@@ -21,9 +22,15 @@ export interface Change {
  * Describes the change that `command` asks for, before anything is tried. The command is hashed as the caller gave it,
  * without what is empty, so that a field or a default added later breaks no replay; the prefix names this form.
  */
-export function describeChange(rpc: string, command: { requestId?: string | undefined }, rows = 1): Change {
+export function describeChange(
+  caller: Caller,
+  rpc: string,
+  command: { requestId?: string | undefined },
+  rows = 1,
+): Change {
   const { requestId } = command;
   return {
+    caller,
     rpc,
     requestId,
     requestHash:
@@ -53,28 +60,37 @@ function isEmpty(field: unknown): boolean {
 }
 
 /**
- * The events of this very change, if it was made before; none if not. Look before any other check: a repeated call is
- * answered, not judged again. Refuses a request_id that stands for another payload.
+ * The events of changes that were made before, read for all of them at once. Look before any other check: a repeated call
+ * is answered, not judged again.
  */
-export async function findEarlier(unit: UnitOfWork, caller: Caller, change: Change): Promise<ChangeEvent[]> {
-  const { districtId } = caller;
-  const { rpc, requestId, requestHash, eventIds } = change;
-  const byRequest = requestId === undefined ? [] : [{ rpc, requestId }];
+export async function findEarlier(unit: UnitOfWork, changes: readonly Change[]): Promise<ChangeEvent[]> {
+  const requested = changes.filter(({ requestId }) => requestId !== undefined);
+  const byRequest = requested.map(({ caller: { districtId }, rpc, requestId }) => ({
+    districtId,
+    rpc,
+    requestId: requestId!,
+  }));
   // Before the second attempt nothing of ours can be there.
-  const byEvent = unit.attempt === 1 ? [] : [{ id: { $in: [...eventIds] } }];
+  const repeated = unit.attempt === 1 ? [] : changes;
+  const byEvent = repeated.map(({ caller: { districtId }, eventIds }) => ({ districtId, id: { $in: [...eventIds] } }));
   const alternatives = [...byRequest, ...byEvent];
-  if (alternatives.length === 0) {
-    return [];
-  }
-  const events = await unit.em.find(
-    ChangeEvent,
-    { districtId, $or: alternatives },
-    { orderBy: { requestIndex: 'asc' } },
+  return alternatives.length === 0
+    ? []
+    : unit.em.find(ChangeEvent, { $or: alternatives }, { orderBy: { requestIndex: 'asc' } });
+}
+
+/** Those of `events` that belong to the change; none if it is new. Refuses a request_id that stands for another payload. */
+export function earlierOf(events: readonly ChangeEvent[], change: Change): ChangeEvent[] {
+  const { caller, rpc, requestId, requestHash, eventIds } = change;
+  const own = events.filter(
+    (event) =>
+      event.districtId === caller.districtId &&
+      (eventIds.includes(event.id) || (requestId !== undefined && event.requestId === requestId && event.rpc === rpc)),
   );
-  if (requestId !== undefined && events.some((event) => event.requestHash !== requestHash)) {
+  if (requestId !== undefined && own.some((event) => event.requestHash !== requestHash)) {
     throw new Refusal('REQUEST_ID_REUSED', { requestId });
   }
-  return events;
+  return own;
 }
 
 export interface RecordedChange {
@@ -87,14 +103,9 @@ export interface RecordedChange {
 }
 
 /** Adds the event of row `index` of the change to the unit of work. */
-export function recordChange(
-  unit: UnitOfWork,
-  caller: Caller,
-  change: Change,
-  recorded: RecordedChange,
-  index = 0,
-): void {
-  unit.em.create(ChangeEvent, {
+export function recordChange(unit: UnitOfWork, change: Change, recorded: RecordedChange, index = 0): ChangeEvent {
+  const { caller } = change;
+  return unit.em.create(ChangeEvent, {
     districtId: caller.districtId,
     id: change.eventIds[index]!,
     rpc: change.rpc,

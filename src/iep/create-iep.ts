@@ -1,10 +1,12 @@
 import { randomUUIDv7 } from 'node:crypto';
+import type { EntityManager } from '@mikro-orm/sql';
 import type { Database } from '../persistence/database.ts';
 import type { Chain } from '../persistence/dialects.ts';
-import { Goal, Iep } from '../persistence/entities.ts';
-import { type Allocation, allocateVersion } from './allocate-version.ts';
+import { type ChangeEvent, Goal, Iep } from '../persistence/entities.ts';
+import type { Outcome, UnitOfWork } from '../persistence/unit-of-work.ts';
+import { type Allocation, readHeads } from './allocate-version.ts';
 import type { Caller } from './caller.ts';
-import { describeChange, findEarlier, recordChange } from './change.ts';
+import { type Change, describeChange, earlierOf, findEarlier, recordChange } from './change.ts';
 import { Refusal } from './errors.ts';
 import { type GoalContent, type IepDocument, requireIep } from './find-ieps.ts';
 
@@ -38,43 +40,82 @@ export interface CreateIepCommand {
 
 /** Creates the next version of the chain as a DRAFT. Two calls never get one version, and none is skipped. */
 export async function createIep(db: Database, caller: Caller, command: CreateIepCommand): Promise<IepDocument> {
-  const chain = chainOf(caller, command);
-  const change = describeChange('CreateIep', command);
-  const lane = `${chain.districtId}:${chain.studentId}:${chain.academicYear}`;
-  return db.unitOfWork(lane, caller, async (unit) => {
-    const now = await unit.lockChain(chain);
-    const [earlier] = await findEarlier(unit, caller, change);
-    if (earlier !== undefined) {
-      return requireIep(unit.em, caller.districtId, earlier.iepId!);
+  const creation = { chain: chainOf(caller, command), command, change: describeChange(caller, 'CreateIep', command) };
+  return db.inChain(creation.chain, caller, createTogether, creation, bytesOf(command));
+}
+
+interface Creation {
+  readonly chain: Chain;
+  readonly command: CreateIepCommand;
+  readonly change: Change;
+}
+
+/** The creations of calls that share a unit of work, in their order. A refused one does not hold the others up. */
+async function createTogether(
+  unit: UnitOfWork,
+  creations: readonly Creation[],
+): Promise<readonly Outcome<IepDocument>[]> {
+  const events = await findEarlier(
+    unit,
+    creations.map(({ change }) => change),
+  );
+  const heads = await readHeads(
+    unit.em,
+    creations.map(({ chain }) => chain),
+    unit.now,
+  );
+  /** Made in this unit, by the id of their events' IEPs. */
+  const made = new Map<string, IepDocument>();
+  const outcomes: Outcome<IepDocument>[] = [];
+  for (const { chain, command, change } of creations) {
+    try {
+      const [earlier] = earlierOf(events, change);
+      if (earlier !== undefined) {
+        const iepId = earlier.iepId!;
+        outcomes.push({ value: made.get(iepId) ?? (await requireIep(unit.em, chain.districtId, iepId)) });
+        continue;
+      }
+      const allocation = heads.next(chain);
+      requireLatest(command, allocation);
+      const document = add(unit.em, change.caller, command, allocation);
+      heads.take(chain, document.iep.id, allocation);
+      made.set(document.iep.id, document);
+      events.push(record(unit, change, document.iep));
+      outcomes.push({ value: document });
+    } catch (error) {
+      if (!(error instanceof Refusal)) {
+        throw error;
+      }
+      outcomes.push({ refusal: error });
     }
-    const allocation = await allocateVersion(unit.em, chain, now);
-    requireLatest(command, allocation);
-    const iep = unit.em.create(Iep, { ...draft(caller, command, allocation), id: randomUUIDv7() });
-    const goals = command.goals.map((goal, position) =>
-      unit.em.create(Goal, {
-        ...goal,
-        districtId: caller.districtId,
-        id: randomUUIDv7(),
-        iep,
-        position,
-        goalKey: goal.goalKey ?? randomUUIDv7(),
-      }),
-    );
-    recordChange(unit, caller, change, {
-      studentId: iep.studentId,
-      iepId: iep.id,
-      toStatus: iep.status,
-      rowVersion: iep.rowVersion,
-      time: iep.createTime,
-    });
-    return { iep, goals };
-  });
+  }
+  return outcomes;
+}
+
+function add(em: EntityManager, caller: Caller, command: CreateIepCommand, allocation: Allocation): IepDocument {
+  const iep = em.create(Iep, { ...draft(caller, command, allocation), id: randomUUIDv7() });
+  const goals = command.goals.map((goal, position) =>
+    em.create(Goal, {
+      ...goal,
+      districtId: caller.districtId,
+      id: randomUUIDv7(),
+      iep,
+      position,
+      goalKey: goal.goalKey ?? randomUUIDv7(),
+    }),
+  );
+  return { iep, goals };
+}
+
+function record(unit: UnitOfWork, change: Change, { id, studentId, status, rowVersion, createTime }: Iep): ChangeEvent {
+  return recordChange(unit, change, { studentId, iepId: id, toStatus: status, rowVersion, time: createTime });
 }
 
 /** What createIep would answer now, without ids. Takes no lock and writes nothing. */
 export async function previewIep(db: Database, caller: Caller, command: CreateIepCommand): Promise<IepDocument> {
+  const chain = chainOf(caller, command);
   return db.read(caller, async ({ em }) => {
-    const allocation = await allocateVersion(em, chainOf(caller, command), new Date());
+    const allocation = (await readHeads(em, [chain], new Date())).next(chain);
     requireLatest(command, allocation);
     const goals = command.goals.map((goal): GoalContent => ({ ...goal, id: '', goalKey: goal.goalKey ?? '' }));
     return { iep: { ...draft(caller, command, allocation), id: '' }, goals };
@@ -111,4 +152,9 @@ function draft(caller: Caller, command: CreateIepCommand, allocation: Allocation
     revision: 1,
     rowVersion: 1,
   };
+}
+
+/** About what a creation adds to its unit of work. */
+function bytesOf({ content, goals }: CreateIepCommand): number {
+  return JSON.stringify(content).length + goals.reduce((sum, goal) => sum + JSON.stringify(goal).length, 0);
 }

@@ -3,7 +3,7 @@ import type { EntityManager } from '@mikro-orm/sql';
 import type { Database } from '../persistence/database.ts';
 import { Student } from '../persistence/entities.ts';
 import type { Caller } from './caller.ts';
-import { describeChange, findEarlier, recordChange } from './change.ts';
+import { describeChange, earlierOf, findEarlier, recordChange } from './change.ts';
 import { Refusal } from './errors.ts';
 import { foldCase } from './fold-case.ts';
 
@@ -30,12 +30,12 @@ export async function createStudents(
   command: CreateStudentsCommand,
 ): Promise<Student[]> {
   const { districtId } = caller;
-  const change = describeChange(rpc, command, command.students.length);
+  const change = describeChange(caller, rpc, command, command.students.length);
   // Copies of one request wait for each other; other creations have nothing to wait for.
   const lane = `${districtId}:${rpc}:${command.requestId ?? change.eventIds[0]}`;
   return db.unitOfWork(lane, caller, async (unit) => {
     const { em } = unit;
-    const earlier = await findEarlier(unit, caller, change);
+    const earlier = earlierOf(await findEarlier(unit, [change]), change);
     if (earlier.length > 0) {
       const ids = earlier.map(({ studentId }) => studentId);
       const rows = await em.find(Student, { districtId, id: { $in: ids } });
@@ -57,7 +57,7 @@ export async function createStudents(
         updateTime: now,
         rowVersion: 1,
       });
-      recordChange(unit, caller, change, { studentId: student.id, rowVersion: 1, time: now }, index);
+      recordChange(unit, change, { studentId: student.id, rowVersion: 1, time: now }, index);
       return student;
     });
   });

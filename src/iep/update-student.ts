@@ -1,7 +1,7 @@
 import type { Database } from '../persistence/database.ts';
 import type { Student } from '../persistence/entities.ts';
 import type { Caller } from './caller.ts';
-import { describeChange, findEarlier, recordChange } from './change.ts';
+import { describeChange, earlierOf, findEarlier, recordChange } from './change.ts';
 import { foldedNames, requireNumbersFree, type StudentFields } from './create-students.ts';
 import { requireEtag } from './etag.ts';
 import { requireStudent } from './find-students.ts';
@@ -20,10 +20,10 @@ export interface UpdateStudentCommand {
 export async function updateStudent(db: Database, caller: Caller, command: UpdateStudentCommand): Promise<Student> {
   const { districtId } = caller;
   const { studentId, fields, changedPaths } = command;
-  const change = describeChange('UpdateStudent', command);
+  const change = describeChange(caller, 'UpdateStudent', command);
   return db.unitOfWork(`${districtId}:${studentId}`, caller, async (unit) => {
     const now = await unit.lockStudent(districtId, studentId);
-    const [earlier] = await findEarlier(unit, caller, change);
+    const [earlier] = earlierOf(await findEarlier(unit, [change]), change);
     const student = await requireStudent(unit.em, districtId, studentId);
     if (earlier !== undefined) {
       return student;
@@ -37,7 +37,7 @@ export async function updateStudent(db: Database, caller: Caller, command: Updat
       updateTime: now > student.updateTime ? now : student.updateTime,
       rowVersion: student.rowVersion + 1,
     });
-    recordChange(unit, caller, change, {
+    recordChange(unit, change, {
       studentId,
       rowVersion: student.rowVersion,
       changedPaths,

@@ -1,7 +1,8 @@
 import type { EntityManager } from '@mikro-orm/sql';
-import { type Chain, dialectOf, type VersionLock } from './dialects.ts';
+import { type Chain, chainKey, dialectOf, type VersionLock } from './dialects.ts';
 import { StorageError } from './errors.ts';
-import { type Call, type Failure, RetriesExhausted, type Retry, withRetries } from './retry.ts';
+import { type Call, createRetryBudget, type Retry, withRetries } from './retry.ts';
+import { createUnits, type Job, type SharedWork, storageErrorOf, type UnitOfWork } from './unit-of-work.ts';
 import { createWriteLanes } from './write-lanes.ts';
 
 export interface DatabaseOptions {
@@ -13,17 +14,6 @@ export interface DatabaseOptions {
   readonly onRetry?: (retry: Retry) => void;
 }
 
-/** What the work of one transaction may use. It ends with the transaction, and another attempt gets a fresh one. */
-export interface UnitOfWork {
-  readonly em: EntityManager;
-  /** From 1. */
-  readonly attempt: number;
-  /** Waits for the other writers of the chain; answers the database's time. Take it before the first read. */
-  readonly lockChain: (chain: Chain) => Promise<Date>;
-  /** Waits for the other writers of the student's row; answers the database's time. */
-  readonly lockStudent: (districtId: string, studentId: string) => Promise<Date>;
-}
-
 interface Reader {
   readonly em: EntityManager;
   /** SQL that is true where the JSON array in `column` holds the string of its one parameter. */
@@ -32,11 +22,22 @@ interface Reader {
 
 export interface Database {
   /**
-   * Runs `work` in a transaction, flushes and commits. Units of one lane run one after the other. After a failure that a
-   * retry can cure `work` runs again in a fresh unit, so it must keep nothing between attempts. What it throws itself
-   * rolls back and reaches the caller; what the database does, as a StorageError.
+   * Runs `work` in a transaction of its own, flushes and commits. Units of one lane run one after the other. After a
+   * failure that a retry can cure `work` runs again in a fresh unit, so it must keep nothing between attempts. What it
+   * throws itself rolls back and reaches the caller; what the database does, as a StorageError.
    */
   unitOfWork<T>(lane: string, call: Call, work: (unit: UnitOfWork) => Promise<T>): Promise<T>;
+  /**
+   * Like unitOfWork, for work on a chain, which is locked first. Calls that wait share a unit of work: `work` then gets
+   * several members, of one or of several chains, in order of arrival. `bytes` is about what the member writes.
+   */
+  inChain<Member, Result>(
+    chain: Chain,
+    call: Call,
+    work: SharedWork<Member, Result>,
+    member: Member,
+    bytes: number,
+  ): Promise<Result>;
   /** Runs `work` on committed data, outside a transaction, retried like a unit of work. */
   read<T>(call: Call, work: (reader: Reader) => Promise<T>): Promise<T>;
   /** Asks the database for a sign of life. */
@@ -46,13 +47,14 @@ export interface Database {
 
 /** Throws the driver's error when the database cannot be reached. */
 export async function openDatabase(options: DatabaseOptions): Promise<Database> {
-  const { onRetry } = options;
+  const retries = { budget: createRetryBudget(), ...(options.onRetry && { onRetry: options.onRetry }) };
   const dialect = dialectOf(options.url);
   const connections = await dialect.connect(options.url, options.poolSize);
-  const lanes = createWriteLanes(dialect.writers(options.poolSize));
+  const runUnit = createUnits({ orm: connections.writer, dialect, versionLock: options.versionLock, retries });
+  const lanes = createWriteLanes(dialect.writers(options.poolSize), runUnit);
 
-  const forkOf = (orm: typeof connections.writer) => orm.em.fork() as EntityManager;
-  const ready = async () => void (await forkOf(connections.reader).execute('select 1'));
+  const reader = () => connections.reader.em.fork() as EntityManager;
+  const ready = async () => void (await reader().execute('select 1'));
   try {
     await ready();
   } catch (error) {
@@ -60,75 +62,56 @@ export async function openDatabase(options: DatabaseOptions): Promise<Database> 
     throw error;
   }
 
+  async function submit(key: string, job: Omit<Job, 'resolve' | 'reject' | 'committing' | 'uncertain' | 'abandoned'>) {
+    const lane = dialect.laneOf(key);
+    const { promise, resolve, reject } = Promise.withResolvers<unknown>();
+    const queued: Job = { ...job, resolve, reject, committing: false, uncertain: false, abandoned: false };
+    lanes.enqueue(lane, queued);
+    return unlessAborted(job.call.signal, promise, () => {
+      if (!lanes.cancel(lane, queued) && (queued.committing || queued.uncertain)) {
+        return new StorageError('OUTCOME_UNKNOWN', { deadline: true });
+      }
+      // From now on its change is not committed, so the answer is exact.
+      queued.abandoned = true;
+      return new StorageError('NOT_EXECUTED', {});
+    });
+  }
+
   return {
-    async unitOfWork(lane, call, work) {
-      /** Whether a COMMIT is under way, and whether one has ended without an answer. */
-      let committing = false;
-      let uncertain = false;
-      let abandoned = false;
+    unitOfWork: <T>(lane: string, call: Call, work: (unit: UnitOfWork) => Promise<T>) =>
+      submit(lane, {
+        kind: undefined,
+        bytes: 0,
+        call,
+        chain: undefined,
+        member: undefined,
+        work: async (unit) => [{ value: await work(unit) }],
+      }) as Promise<T>,
 
-      async function attempt(number: number) {
-        const em = forkOf(connections.writer);
-        const remainingMs = () => call.deadline - Date.now();
-        try {
-          await em.begin(dialect.transaction);
-          const result = await work({
-            em,
-            attempt: number,
-            lockChain: (chain) => dialect.lockChain(em, options.versionLock, chain, remainingMs()),
-            lockStudent: (districtId, id) => dialect.lockStudent(em, districtId, id, remainingMs()),
-          });
-          await em.flush();
-          if (abandoned) {
-            throw new StorageError('NOT_EXECUTED', {});
-          }
-          committing = true;
-          await em.commit();
-          return result;
-        } catch (error) {
-          // The connection may be gone; what matters is the error that led here.
-          await em.rollback().catch(() => undefined);
-          throw error;
-        }
-      }
-
-      function classify(error: unknown): Failure {
-        const failure = dialect.classify(error);
-        const sent = committing;
-        committing = false;
-        if (failure === 'ambiguous' && !sent) {
-          // Lost before COMMIT was sent, so the database has rolled it back.
-          return 'unreachable';
-        }
-        uncertain ||= failure === 'ambiguous';
-        return failure;
-      }
-
-      const ticket = lanes.enqueue(dialect.laneOf(lane), () =>
-        withRetries(attempt, { call, classify, ...(onRetry && { onRetry }) }),
-      );
-      const abandon = () => {
-        abandoned = true;
-        // Once abandoned no COMMIT is sent any more, so the answer is exact unless one already was.
-        return !ticket.cancel() && (committing || uncertain)
-          ? new StorageError('OUTCOME_UNKNOWN', { deadline: true })
-          : new StorageError('NOT_EXECUTED', {});
-      };
-      try {
-        return await unlessAborted(call.signal, ticket.result, abandon);
-      } catch (error) {
-        throw storageErrorOf(error, uncertain, dialect.classify);
-      }
-    },
+    inChain: <Member, Result>(
+      chain: Chain,
+      call: Call,
+      work: SharedWork<Member, Result>,
+      member: Member,
+      bytes: number,
+    ) =>
+      submit(chainKey(chain), {
+        kind: work,
+        bytes,
+        call,
+        chain,
+        member,
+        work: (unit, members) => work(unit, members as Member[]),
+      }) as Promise<Result>,
 
     async read(call, work) {
-      const attempt = () => work({ em: forkOf(connections.reader), includes: dialect.includes });
+      const attempt = () => work({ em: reader(), includes: dialect.includes });
       // Reading twice does no harm, whatever became of the first time.
       const classify = (error: unknown) => {
         const failure = dialect.classify(error);
         return failure === 'ambiguous' ? 'unreachable' : failure;
       };
-      const result = withRetries(attempt, { call, classify, ...(onRetry && { onRetry }) });
+      const result = withRetries(attempt, { call, classify, ...retries });
       try {
         return await unlessAborted(call.signal, result, () => new StorageError('NOT_EXECUTED', {}));
       } catch (error) {
@@ -153,28 +136,5 @@ async function unlessAborted<T>(signal: AbortSignal, result: Promise<T>, abandon
     return await Promise.race([result, promise]);
   } finally {
     signal.removeEventListener('abort', onAbort);
-  }
-}
-
-/** The driver's words stay in `cause`: they name tables and values. An error of the work itself is left as it is. */
-function storageErrorOf(error: unknown, uncertain: boolean, classify: (error: unknown) => Failure): unknown {
-  const exhausted = error instanceof RetriesExhausted ? error : undefined;
-  const failure = exhausted?.failure ?? classify(error);
-  if (uncertain && (exhausted !== undefined || failure !== 'permanent')) {
-    return new StorageError('OUTCOME_UNKNOWN', { deadline: exhausted?.stoppedBy === 'deadline' }, error);
-  }
-  switch (failure) {
-    case 'conflict':
-      return exhausted?.stoppedBy === 'deadline'
-        ? new StorageError('NOT_EXECUTED', {}, error)
-        : new StorageError('VERSION_CONTENTION', { attempts: exhausted?.attempts ?? 1 }, error);
-    case 'unreachable':
-    case 'ambiguous':
-    case 'capacity':
-      return new StorageError('DATABASE_UNAVAILABLE', {}, error);
-    case 'busy':
-      return new StorageError('OVERLOADED', { cause: 'pool' }, error);
-    case 'permanent':
-      return error;
   }
 }

@@ -20,6 +20,10 @@ export interface Chain {
   readonly academicYear: string;
 }
 
+export function chainKey({ districtId, studentId, academicYear }: Chain): string {
+  return `${districtId}:${studentId}:${academicYear}`;
+}
+
 /**
  * How writers of one chain wait for each other: `advisory` by a transaction-level advisory lock; `row` by a lock on the
  * student's row, which engines with many nodes see everywhere; `none` not at all, so that the unique key and the retries
@@ -33,6 +37,13 @@ export interface Connections {
   close(): Promise<void>;
 }
 
+export interface LockedChains {
+  /** The database's time when they were locked. */
+  readonly now: Date;
+  /** Keys of the locked chains. */
+  readonly keys: ReadonlySet<string>;
+}
+
 export interface Dialect {
   readonly connect: (url: string, poolSize: number) => Promise<Connections>;
   /** Units of work that may run at once on a pool of this size. */
@@ -40,9 +51,17 @@ export interface Dialect {
   /** The write lane that a key belongs to. */
   readonly laneOf: (key: string) => string;
   readonly transaction: TransactionOptions;
-  /** Waits for the chain, at most `timeoutMs`, until the transaction ends; answers the time at which it was taken. */
-  readonly lockChain: (em: EntityManager, lock: VersionLock, chain: Chain, timeoutMs: number) => Promise<Date>;
-  /** Keeps other writers from the student's row until the transaction ends; answers the time like lockChain. */
+  /**
+   * Locks chains until the transaction ends. One chain is waited for, at most `timeoutMs`. Of several, those that another
+   * process holds are left out, so that no chain waits for another's holder.
+   */
+  readonly lockChains: (
+    em: EntityManager,
+    lock: VersionLock,
+    chains: readonly Chain[],
+    timeoutMs: number,
+  ) => Promise<LockedChains>;
+  /** Keeps other writers from the student's row until the transaction ends; answers the database's time then. */
   readonly lockStudent: (em: EntityManager, districtId: string, id: string, timeoutMs: number) => Promise<Date>;
   /** SQL that is true where the JSON array in `column` holds the string of its one parameter. */
   readonly includes: (column: string) => string;
@@ -103,10 +122,49 @@ const PAUSE_MS = 1000;
 const LOCK_CLOCK = `floor(extract(epoch from clock_timestamp()) * 1000)::float8 as now`;
 const LOCK_STUDENT = `${LOCK_LIMITS}, ${LOCK_CLOCK} from students where district_id = ? and id = ? for no key update`;
 
-async function lockOnPostgreSql(em: EntityManager, sql: string, params: string[], timeoutMs: number): Promise<Date> {
+/** The parameters of LOCK_LIMITS. */
+function lockLimits(timeoutMs: number): string[] {
   const limit = Math.max(1, Math.min(Math.floor(timeoutMs), 2 ** 30));
-  const [row] = await em.execute<{ now: number }[]>(sql, [`${limit}ms`, `${limit + PAUSE_MS}ms`, ...params]);
-  return row === undefined ? new Date() : new Date(row.now);
+  return [`${limit}ms`, `${limit + PAUSE_MS}ms`];
+}
+
+interface LockRow {
+  readonly now: number;
+  readonly [column: string]: unknown;
+}
+
+const timeOf = (row: LockRow | undefined) => (row === undefined ? new Date() : new Date(row.now));
+
+/** 64 bits: 32-bit keys collide at about 65,000 chains. */
+const CHAIN_KEY = `hashtextextended('iep:' || ?, 0)`;
+
+async function lockByAdvisory(em: EntityManager, chains: readonly Chain[], limits: string[]): Promise<LockedChains> {
+  const keys = chains.map(chainKey);
+  // Transaction-level: a session's lock outlives its caller behind a pooler.
+  const locks =
+    keys.length === 1
+      ? `pg_advisory_xact_lock(${CHAIN_KEY})`
+      : keys.map((_, index) => `pg_try_advisory_xact_lock(${CHAIN_KEY}) as lock${index}`).join(', ');
+  const [row] = await em.execute<LockRow[]>(`${LOCK_LIMITS}, ${locks}, ${LOCK_CLOCK}`, [...limits, ...keys]);
+  const locked = keys.length === 1 ? keys : keys.filter((_, index) => row?.[`lock${index}`] === true);
+  return { now: timeOf(row), keys: new Set(locked) };
+}
+
+async function lockByRow(em: EntityManager, chains: readonly Chain[], limits: string[]): Promise<LockedChains> {
+  const [first, ...others] = chains;
+  if (others.length === 0) {
+    const [row] = await em.execute<LockRow[]>(LOCK_STUDENT, [...limits, first!.districtId, first!.studentId]);
+    return { now: timeOf(row), keys: new Set(chains.map(chainKey)) };
+  }
+  const rows = await em.execute<LockRow[]>(
+    `${LOCK_LIMITS}, ${LOCK_CLOCK}, district_id, id from students
+     where (${chains.map(() => '(district_id = ? and id = ?)').join(' or ')}) for no key update skip locked`,
+    [...limits, ...chains.flatMap(({ districtId, studentId }) => [districtId, studentId])],
+  );
+  const locked = chains.filter(({ districtId, studentId }) =>
+    rows.some((row) => row['district_id'] === districtId && row['id'] === studentId),
+  );
+  return { now: timeOf(rows[0]), keys: new Set(locked.map(chainKey)) };
 }
 
 const postgresql: Dialect = {
@@ -124,24 +182,23 @@ const postgresql: Dialect = {
   laneOf: (key) => key,
   // Above READ COMMITTED the snapshot is older than the lock, and the head that is read under it stale.
   transaction: { isolationLevel: IsolationLevel.READ_COMMITTED },
-  lockChain(em, lock, { districtId, studentId, academicYear }, timeoutMs) {
+  async lockChains(em, lock, chains, timeoutMs) {
+    const limits = lockLimits(timeoutMs);
     switch (lock) {
       case 'advisory':
-        // 64 bits: 32-bit keys collide at about 65,000 chains. Transaction-level: a session's lock outlives its caller
-        // behind a pooler.
-        return lockOnPostgreSql(
-          em,
-          `${LOCK_LIMITS}, pg_advisory_xact_lock(hashtextextended('iep:' || ? || ':' || ? || ':' || ?, 0)), ${LOCK_CLOCK}`,
-          [districtId, studentId, academicYear],
-          timeoutMs,
-        );
+        return lockByAdvisory(em, chains, limits);
       case 'row':
-        return lockOnPostgreSql(em, LOCK_STUDENT, [districtId, studentId], timeoutMs);
-      case 'none':
-        return lockOnPostgreSql(em, `${LOCK_LIMITS}, ${LOCK_CLOCK}`, [], timeoutMs);
+        return lockByRow(em, chains, limits);
+      case 'none': {
+        const [row] = await em.execute<LockRow[]>(`${LOCK_LIMITS}, ${LOCK_CLOCK}`, limits);
+        return { now: timeOf(row), keys: new Set(chains.map(chainKey)) };
+      }
     }
   },
-  lockStudent: (em, districtId, id, timeoutMs) => lockOnPostgreSql(em, LOCK_STUDENT, [districtId, id], timeoutMs),
+  async lockStudent(em, districtId, id, timeoutMs) {
+    const [row] = await em.execute<LockRow[]>(LOCK_STUDENT, [...lockLimits(timeoutMs), districtId, id]);
+    return timeOf(row);
+  },
   includes: (column) => `${column} @> to_jsonb(?::text)`,
   // https://www.postgresql.org/docs/current/errcodes-appendix.html
   classify: classifier(
@@ -221,7 +278,7 @@ const sqlite: Dialect = {
   laneOf: () => 'file',
   transaction: {},
   // BEGIN IMMEDIATE holds the whole file.
-  lockChain: async () => new Date(),
+  lockChains: async (_em, _lock, chains) => ({ now: new Date(), keys: new Set(chains.map(chainKey)) }),
   lockStudent: async () => new Date(),
   includes: (column) => `exists (select 1 from json_each(${column}) where value = ?)`,
   // https://www.sqlite.org/rescode.html

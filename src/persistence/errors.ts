@@ -3,7 +3,7 @@ export interface StorageFacts {
   /** Other writers kept getting in between. Nothing was written. */
   VERSION_CONTENTION: { attempts: number };
   /** More work than the service can take. Nothing was written. */
-  OVERLOADED: { cause: 'pool' };
+  OVERLOADED: { cause: 'pool' | 'queue' };
   /** The caller's deadline passed, or the caller went away, before anything was written. */
   NOT_EXECUTED: Record<string, never>;
   /** The caller's deadline passed, or the connection was lost, while the commit was under way. */

@@ -25,6 +25,33 @@ export const RETRY_POLICIES: Partial<Record<Failure, RetryPolicy>> = {
   ambiguous: { baseMs: 50, capMs: 1000, attempts: 4 },
 };
 
+/**
+ * What a process may spend on retries while the database is away: each takes a token, and ten successes earn one. So
+ * retries do not multiply an outage, and there are enough for a connection that is lost now and then.
+ */
+export interface RetryBudget {
+  /** Whether there was a token left. */
+  spend(): boolean;
+  earn(): void;
+}
+
+const BUDGET_TOKENS = 100;
+const EARNED_BY_SUCCESS = 0.1;
+/** Conflicts cost the database little and are over soon; they are bounded by their attempts alone. */
+const BUDGETED: readonly Failure[] = ['unreachable', 'ambiguous'];
+
+export function createRetryBudget(): RetryBudget {
+  let tokens = BUDGET_TOKENS;
+  return {
+    spend() {
+      const left = tokens >= 1;
+      tokens -= left ? 1 : 0;
+      return left;
+    },
+    earn: () => void (tokens = Math.min(BUDGET_TOKENS, tokens + EARNED_BY_SUCCESS)),
+  };
+}
+
 /** How long a caller waits, and whether it still does. */
 export interface Call {
   /** Milliseconds since 1970. */
@@ -45,18 +72,21 @@ export interface RetryOptions {
   readonly call: Call;
   readonly classify: (error: unknown) => Failure;
   readonly onRetry?: (retry: Retry) => void;
+  readonly budget?: RetryBudget;
   readonly policies?: Partial<Record<Failure, RetryPolicy>>;
   readonly random?: () => number;
   readonly clock?: { now(): number; sleep(ms: number, signal: AbortSignal): Promise<void> };
 }
 
+export type StoppedBy = 'attempts' | 'budget' | 'deadline';
+
 /** No further attempt is worth making. `cause` is the last attempt's error. */
 export class RetriesExhausted extends Error {
   readonly attempts: number;
   readonly failure: Failure;
-  readonly stoppedBy: 'attempts' | 'deadline';
+  readonly stoppedBy: StoppedBy;
 
-  constructor(attempts: number, failure: Failure, stoppedBy: 'attempts' | 'deadline', cause: unknown) {
+  constructor(attempts: number, failure: Failure, stoppedBy: StoppedBy, cause: unknown) {
     super(`gave up after ${attempts} attempts`, { cause });
     this.attempts = attempts;
     this.failure = failure;
@@ -76,13 +106,16 @@ function backoffMs({ baseMs, capMs }: RetryPolicy, retry: number, random: () => 
 
 /**
  * Runs `attempt` (numbered from 1) until it succeeds. A failure that no retry can cure is thrown as it is; when the
- * attempts of its class are used up, or the next delay would pass the caller's deadline, RetriesExhausted.
+ * attempts of its class or the budget are used up, or the next delay would pass the caller's deadline, RetriesExhausted.
  */
 export async function withRetries<T>(attempt: (number: number) => Promise<T>, options: RetryOptions): Promise<T> {
-  const { call, classify, onRetry, policies = RETRY_POLICIES, random = Math.random, clock = systemClock } = options;
+  const { call, classify, onRetry, budget, policies = RETRY_POLICIES, random = Math.random } = options;
+  const { clock = systemClock } = options;
   for (let number = 1; ; number++) {
     try {
-      return await attempt(number);
+      const result = await attempt(number);
+      budget?.earn();
+      return result;
     } catch (error) {
       const failure = classify(error);
       const policy = policies[failure];
@@ -95,6 +128,9 @@ export async function withRetries<T>(attempt: (number: number) => Promise<T>, op
       const delayMs = backoffMs(policy, number, random);
       if (call.signal.aborted || clock.now() + delayMs >= call.deadline) {
         throw new RetriesExhausted(number, failure, 'deadline', error);
+      }
+      if (BUDGETED.includes(failure) && budget?.spend() === false) {
+        throw new RetriesExhausted(number, failure, 'budget', error);
       }
       onRetry?.({ attempt: number, failure, delayMs, error });
       try {

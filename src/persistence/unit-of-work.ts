@@ -1,0 +1,175 @@
+import type { MikroORM } from '@mikro-orm/core';
+import type { EntityManager } from '@mikro-orm/sql';
+import { type Chain, chainKey, type Dialect, type VersionLock } from './dialects.ts';
+import { StorageError } from './errors.ts';
+import { type Call, type Failure, RetriesExhausted, type RetryOptions, withRetries } from './retry.ts';
+
+/** What the work of one transaction may use. It ends with the transaction, and another attempt gets a fresh one. */
+export interface UnitOfWork {
+  readonly em: EntityManager;
+  /** From 1. */
+  readonly attempt: number;
+  /** The database's time: of the locks of the chains, where the work is about chains. */
+  readonly now: Date;
+  /** Waits for the other writers of the student's row; answers the database's time. Take it before the first read. */
+  readonly lockStudent: (districtId: string, studentId: string) => Promise<Date>;
+}
+
+/** What became of one of several calls in a unit of work. A refused call does not hold the others up. */
+export type Outcome<Result> = { readonly value: Result } | { readonly refusal: Error };
+
+/** Work that several calls may share: one outcome for each member, in their order. */
+export type SharedWork<Member, Result> = (
+  unit: UnitOfWork,
+  members: readonly Member[],
+) => Promise<readonly Outcome<Result>[]>;
+
+/** A call that waits for its unit of work, or is in one. */
+export interface Job {
+  /** The work, where calls may share it. */
+  readonly kind: unknown;
+  readonly bytes: number;
+  readonly call: Call;
+  /** Locked before the work begins. */
+  readonly chain: Chain | undefined;
+  readonly member: unknown;
+  readonly work: SharedWork<unknown, unknown>;
+  readonly resolve: (value: unknown) => void;
+  readonly reject: (error: unknown) => void;
+  /** A COMMIT of its change is under way. */
+  committing: boolean;
+  /** A COMMIT of its change ended without an answer. */
+  uncertain: boolean;
+  /** Its caller is answered, and its change must not be committed any more. */
+  abandoned: boolean;
+}
+
+export interface UnitsOptions {
+  readonly orm: MikroORM;
+  readonly dialect: Dialect;
+  readonly versionLock: VersionLock;
+  readonly retries: Pick<RetryOptions, 'budget' | 'onRetry'>;
+}
+
+/** A caller went away after its change was flushed. */
+class CallerGone extends Error {}
+
+const NEVER = new AbortController().signal;
+
+/**
+ * Makes the function that works off a batch of jobs in one transaction, retried whole in a fresh one after a failure that
+ * a retry can cure, and settles them. It answers the jobs whose chains another process holds.
+ */
+export function createUnits({ orm, dialect, versionLock, retries }: UnitsOptions) {
+  return async function runUnit(jobs: readonly Job[]): Promise<readonly Job[]> {
+    const call = patience(jobs);
+    const { work } = jobs[0]!;
+
+    async function attempt(number: number): Promise<readonly Job[]> {
+      const present = jobs.filter((job) => !job.abandoned);
+      if (present.length === 0) {
+        return [];
+      }
+      const em = orm.em.fork() as EntityManager;
+      const remainingMs = () => call.deadline - Date.now();
+      try {
+        await em.begin(dialect.transaction);
+        const { now, locked } = await lockChains(em, present, remainingMs());
+        const lockStudent = (districtId: string, id: string) => dialect.lockStudent(em, districtId, id, remainingMs());
+        const outcomes = await work(
+          { em, attempt: number, now, lockStudent },
+          locked.map(({ member }) => member),
+        );
+        await em.flush();
+        if (locked.some(({ abandoned }) => abandoned)) {
+          throw new CallerGone();
+        }
+        locked.forEach((job) => (job.committing = true));
+        await em.commit();
+        locked.forEach((job, index) => settle(job, outcomes[index]!));
+        return present.filter((job) => !locked.includes(job));
+      } catch (error) {
+        // The connection may be gone; what matters is the error that led here.
+        await em.rollback().catch(() => undefined);
+        if (error instanceof CallerGone) {
+          return attempt(number);
+        }
+        throw error;
+      }
+    }
+
+    async function lockChains(em: EntityManager, present: readonly Job[], timeoutMs: number) {
+      const chains = new Map(present.flatMap(({ chain }) => (chain ? [[chainKey(chain), chain] as const] : [])));
+      if (chains.size === 0) {
+        return { now: new Date(), locked: present };
+      }
+      const { now, keys } = await dialect.lockChains(em, versionLock, [...chains.values()], timeoutMs);
+      return { now, locked: present.filter(({ chain }) => chain && keys.has(chainKey(chain))) };
+    }
+
+    function classify(error: unknown): Failure {
+      const failure = dialect.classify(error);
+      const sent = jobs.filter(({ committing }) => committing);
+      sent.forEach((job) => (job.committing = false));
+      if (failure !== 'ambiguous') {
+        return failure;
+      }
+      sent.forEach((job) => (job.uncertain = true));
+      // Lost before COMMIT was sent, so the database has rolled it back.
+      return sent.length > 0 ? failure : 'unreachable';
+    }
+
+    try {
+      return await withRetries(attempt, { call, classify, ...retries });
+    } catch (error) {
+      if (jobs.length > 1 && !(error instanceof RetriesExhausted) && dialect.classify(error) === 'permanent') {
+        // One of them is poison. It fails alone.
+        for (const job of jobs) {
+          await runUnit([job]);
+        }
+      } else {
+        jobs.forEach((job) => job.reject(storageErrorOf(error, job.uncertain, dialect.classify)));
+      }
+      return [];
+    }
+  };
+}
+
+function settle(job: Job, outcome: Outcome<unknown>): void {
+  if ('value' in outcome) {
+    job.resolve(outcome.value);
+  } else {
+    job.reject(outcome.refusal);
+  }
+}
+
+/** As long as the most patient of the callers. */
+function patience(jobs: readonly Job[]): Call {
+  const [first, ...others] = jobs;
+  return others.length === 0
+    ? first!.call
+    : { deadline: Math.max(...jobs.map(({ call }) => call.deadline)), signal: NEVER };
+}
+
+/** The driver's words stay in `cause`: they name tables and values. An error of the work itself is left as it is. */
+export function storageErrorOf(error: unknown, uncertain: boolean, classify: (error: unknown) => Failure): unknown {
+  const exhausted = error instanceof RetriesExhausted ? error : undefined;
+  const failure = exhausted?.failure ?? classify(error);
+  if (uncertain && (exhausted !== undefined || failure !== 'permanent')) {
+    return new StorageError('OUTCOME_UNKNOWN', { deadline: exhausted?.stoppedBy === 'deadline' }, error);
+  }
+  switch (failure) {
+    case 'conflict':
+      return exhausted?.stoppedBy === 'deadline'
+        ? new StorageError('NOT_EXECUTED', {}, error)
+        : new StorageError('VERSION_CONTENTION', { attempts: exhausted?.attempts ?? 1 }, error);
+    case 'unreachable':
+    case 'ambiguous':
+    case 'capacity':
+      return new StorageError('DATABASE_UNAVAILABLE', {}, error);
+    case 'busy':
+      return new StorageError('OVERLOADED', { cause: 'pool' }, error);
+    case 'permanent':
+      return error;
+  }
+}
