@@ -33,7 +33,10 @@ const ALL_DISABILITIES = Object.values(Disability).filter((value) => typeof valu
 const SOME_DISABILITY = Disability.AUTISM;
 
 describeRefusals('bad students', (fixture) => {
-  afterEach(() => vi.useRealTimers());
+  afterEach(() => {
+    vi.useRealTimers();
+    vi.unstubAllEnvs();
+  });
 
   const refusalOfStudent = (fields: StudentInit) =>
     refusalOf(fixture.client.createStudent({ student: sampleStudent(fields) }));
@@ -84,6 +87,8 @@ describeRefusals('bad students', (fixture) => {
     ['makes 27 today, born on a leap day', '2027-03-01T00:00:00Z', '2000-02-29'],
     ['made 27 long ago', '2026-03-02T00:00:00Z', '1950-01-01'],
   ])('refuses a birth_date that %s', async (_what, now, birthDate) => {
+    // Today is the UTC date, wherever the service runs.
+    vi.stubEnv('TZ', 'Pacific/Kiritimati');
     vi.useFakeTimers({ toFake: ['Date'], now: new Date(now) });
     expect(await refusalOfStudent({ birthDate })).toEqual(invalid('student.birth_date'));
   });

@@ -76,7 +76,7 @@ describe('readConfig', () => {
 
 describe('the configuration table of the README', () => {
   const readme = readFileSync(path.join(import.meta.dirname, '../README.md'), 'utf8');
-  const rows = [...readme.matchAll(/^\| `([A-Z_]+)` \| ([^|]*) \|/gm)].map(([, name, value]) => [name, value!.trim()]);
+  const rows = [...readme.matchAll(/^\| `([A-Z_]+)` *\| ([^|]*)\|/gm)].map(([, name, value]) => [name, value!.trim()]);
 
   it('has every variable and no other', () => {
     expect(rows.map(([name]) => name)).toEqual(VARIABLES);

@@ -27,6 +27,8 @@ const NAMES = [
   ['Øre', 'Ib'],
   ['Σίσυφος', 'α'],
   ['ΣΊΣΥΦΟΣ', 'Β'],
+  // Code points decide, not the halves of a pair: an owl is made of U+D83E and U+DD89.
+  ['\ue000A', 'Private'],
   ['🦉', 'Owl'],
 ] as const;
 

@@ -144,6 +144,22 @@ describeOnBoth('protocols', (backend) => {
     await expect(clients[0]!.getIep({ iepId })).resolves.toBeDefined();
   });
 
+  it('tell no names in a fault, nor does the log', async () => {
+    await database.query('alter table events rename to events_away');
+    try {
+      for (const client of clients) {
+        const student = sampleStudent({ givenName: 'Secret', familyName: 'Secret', studentNumber: 'Secret' });
+        const { code, rawMessage } = await failureOf(client.createStudent({ student }));
+        expect(Code[code]).toBe('Internal');
+        expect(rawMessage).not.toContain('Secret');
+      }
+    } finally {
+      await database.query('alter table events_away rename to events');
+    }
+    expect(service.log.lines.filter(({ rpc }) => rpc === 'CreateStudent')).not.toEqual([]);
+    expect(JSON.stringify(service.log.lines)).not.toContain('Secret');
+  });
+
   it('answer the same', async () => {
     const content = { text: 'ключ 🦉 "\\\n', list: [1, -0.5, true, null, {}, []] };
     const goals = [

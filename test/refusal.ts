@@ -2,6 +2,7 @@
 import { Code } from '@connectrpc/connect';
 import { afterAll, afterEach, beforeAll, expect } from 'vitest';
 import { BadRequestSchema, ErrorInfoSchema, ResourceInfoSchema } from '../src/gen/google/rpc/error_details_pb.ts';
+import { ErrorReason } from '../src/gen/iep/v1/error_reason_pb.ts';
 import type { Iep } from '../src/gen/iep/v1/iep_pb.ts';
 import type { Student } from '../src/gen/iep/v1/student_pb.ts';
 import { describeOnBoth, expectInvariants } from './support/databases.ts';
@@ -27,6 +28,7 @@ export async function refusalOf(call: Promise<unknown>): Promise<Refusal> {
   expect(infos).toHaveLength(1);
   const { domain, reason, metadata } = infos[0]!;
   expect(domain).toBe('iep.v1');
+  expect(Object.keys(ErrorReason)).toContain(reason);
   expect(error.rawMessage).toMatch(/\.$/);
   const sizes = error.details.map((detail) => ('type' in detail ? detail.type.length + detail.value.byteLength : 0));
   expect(sizes.reduce((sum, size) => sum + size)).toBeLessThan(4096);

@@ -71,6 +71,14 @@ describeOnBoth('an update of a student', (backend) => {
     }
   });
 
+  it('is found under its new name, and no longer under the old one', async () => {
+    const { id } = await made({ familyName: 'Müller-Alt' });
+    await client.updateStudent({ student: { id, etag: '*', familyName: 'MÜLLER-Neu' } });
+    const found = async (familyNamePrefix: string) => (await client.listStudents({ familyNamePrefix })).students;
+    expect(await found('müller-n')).toMatchObject([{ id, familyName: 'MÜLLER-Neu' }]);
+    expect(await found('müller-a')).toEqual([]);
+  });
+
   it('makes a new etag each time, and takes "*" for any', async () => {
     const { id, etag } = await made();
     const etags = [etag];

@@ -37,3 +37,12 @@ function timeoutMs(grpcWeb: boolean, value: string): number | undefined {
   const [, digits, unit] = (grpcWeb ? /^([0-9]{1,8})([HMSmun])$/ : /^([0-9]{1,10})()$/).exec(value) ?? [];
   return digits === undefined ? undefined : Number(digits) * (GRPC_UNIT_MS[unit ?? ''] ?? 1);
 }
+
+/** Cuts the timeout of a gRPC request that is longer than the service works on any call. */
+export function cutGrpcTimeout(headers: Record<string, string | string[] | undefined>, { maxMs }: Deadlines): void {
+  const given = headers[GRPC_TIMEOUT];
+  const requestedMs = typeof given === 'string' ? timeoutMs(true, given) : undefined;
+  if (requestedMs !== undefined && requestedMs > maxMs) {
+    headers[GRPC_TIMEOUT] = `${maxMs}m`;
+  }
+}

@@ -1,3 +1,4 @@
+import { subscribe, unsubscribe } from 'node:diagnostics_channel';
 import { type DescFile, toBinary } from '@bufbuild/protobuf';
 import { FileDescriptorProtoSchema } from '@bufbuild/protobuf/wkt';
 import type { Interceptor, ServiceImpl } from '@connectrpc/connect';
@@ -8,7 +9,7 @@ import { file_google_rpc_error_details } from '../gen/google/rpc/error_details_p
 import { file_health_v1_health } from '../gen/health/v1/health_pb.ts';
 import { file_iep_v1_error_reason } from '../gen/iep/v1/error_reason_pb.ts';
 import { IEPService } from '../gen/iep/v1/iep_service_pb.ts';
-import type { Deadlines } from './deadline.ts';
+import { cutGrpcTimeout, type Deadlines } from './deadline.ts';
 import { grpcDefinition, grpcImplementation } from './grpc-adapter.ts';
 import { MAX_REQUEST_BYTES } from './limits.ts';
 
@@ -16,6 +17,10 @@ export interface ListenerOptions {
   readonly service: ServiceImpl<typeof IEPService>;
   readonly interceptors: Interceptor[];
   readonly deadlines: Deadlines;
+}
+
+interface RequestArrives {
+  readonly headers: Record<string, string | string[] | undefined>;
 }
 
 export interface GrpcListener {
@@ -28,6 +33,12 @@ export interface GrpcListener {
   destroy(): void;
 }
 
+/**
+ * grpc-js counts a timeout in 32 bits, where 30 days are over before they begin, and offers no way in before it does. Node
+ * tells of every HTTP/2 request first.
+ */
+const REQUEST_ARRIVES = 'http2.server.stream.created';
+
 /** Native gRPC, with reflection and grpc.health.v1. */
 export async function openGrpcListener(host: string, port: number, options: ListenerOptions): Promise<GrpcListener> {
   const server = new Server({
@@ -35,6 +46,8 @@ export async function openGrpcListener(host: string, port: number, options: List
     // The largest answer is one that was a request before, with ids and times added.
     'grpc.max_send_message_length': 2 * MAX_REQUEST_BYTES,
   });
+  const cutTimeout = (message: unknown) => cutGrpcTimeout((message as RequestArrives).headers, options.deadlines);
+  subscribe(REQUEST_ARRIVES, cutTimeout);
   server.addService(grpcDefinition(), grpcImplementation(options.service, options.interceptors, options.deadlines));
   const health = new HealthImplementation({ '': 'SERVING', [IEPService.typeName]: 'SERVING' });
   health.addToServer(server);
@@ -50,7 +63,10 @@ export async function openGrpcListener(host: string, port: number, options: List
     port: bound,
     setServing: (serving) => health.setStatus(IEPService.typeName, serving ? 'SERVING' : 'NOT_SERVING'),
     finish: () => new Promise((resolve) => server.tryShutdown(() => resolve())),
-    destroy: () => server.forceShutdown(),
+    destroy() {
+      unsubscribe(REQUEST_ARRIVES, cutTimeout);
+      server.forceShutdown();
+    },
   };
 }
 
