@@ -20,7 +20,7 @@ export function histogramSvg(bins: readonly Bin[], range: Range, marks: Readonly
   const highest = Math.max(...bins.map(({ count }) => count));
   const bars = bins.map(({ fromMs, toMs, count }) => {
     const height = (BARS_HEIGHT * count) / highest;
-    const title = `${formatMs(fromMs)} to ${formatMs(toMs)}: ${count} calls`;
+    const title = `${formatMs(fromMs)} to ${formatMs(toMs)}: ${count}`;
     return `<rect class="bar" x="${x(fromMs).toFixed(1)}" y="${(BASELINE - height).toFixed(1)}" width="${(x(toMs) - x(fromMs) - 1).toFixed(1)}" height="${height.toFixed(1)}"><title>${title}</title></rect>`;
   });
   const ticks = ticksOf(range).map(

@@ -6,7 +6,7 @@ export interface Bin {
   readonly count: number;
 }
 
-const BINS_PER_DECADE = 20;
+const BINS_PER_DECADE = 40;
 /** A logarithm needs something above zero. */
 const MIN_MS = 0.001;
 

@@ -36,9 +36,9 @@ function rangeOf(outcomes: readonly Outcome[]): Range {
 const figure =
   (range: Range) =>
   (outcome: Outcome): string => {
-    const state = isKept(outcome) ? 'kept' : 'missed';
+    const state = 'invalid' in outcome ? 'invalid' : isKept(outcome) ? 'kept' : 'missed';
     const body =
-      'invalid' in outcome ? `<p class="missed">${escapeHtml(verdictOf(outcome))}</p>` : distribution(outcome, range);
+      'invalid' in outcome ? `<p class="invalid">${escapeHtml(verdictOf(outcome))}</p>` : distribution(outcome, range);
     return `<figure><figcaption><b>${outcome.database}</b> <span class="${state}">${state}</span></figcaption>${body}</figure>`;
   };
 
@@ -73,5 +73,5 @@ svg text { fill: currentColor; font-size: 11px; }
 .bar { fill: var(--bar); } .axis { stroke: var(--line); } .mark { stroke: var(--mark); stroke-dasharray: 3 2; }
 svg text.label { fill: var(--mark); }
 .assertions { list-style: none; padding: 0; display: flex; flex-wrap: wrap; gap: .2rem 1.2rem; }
-.kept { color: var(--kept); } .missed { color: var(--missed); }
+.kept { color: var(--kept); } .missed, .invalid { color: var(--missed); }
 `;

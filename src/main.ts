@@ -1,7 +1,7 @@
 import { ConfigError, readConfig } from './config.ts';
 import { createLog } from './log.ts';
 import { greeting } from './server/greeting.ts';
-import { SchemaError, startService } from './server/service.ts';
+import { startService } from './server/service.ts';
 
 const PARENT_CHECK_MS = 500;
 
@@ -39,9 +39,6 @@ function whenOrphaned(stop: () => void): void {
 function startupProblem(error: unknown): string {
   if (error instanceof ConfigError) {
     return `The configuration is wrong:\n${error.message}`;
-  }
-  if (error instanceof SchemaError) {
-    return `The service cannot work with this schema: ${error.message}`;
   }
   return `The service cannot start: ${error instanceof Error ? error.message : String(error)}`;
 }

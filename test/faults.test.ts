@@ -30,7 +30,7 @@ describe('a service that cannot start', () => {
   it('says that the schema is missing', async () => {
     const { code, errors } = await outcomeOf({ DATABASE_URL: 'sqlite::memory:', MIGRATE: 'off' });
     expect(code).toBe(1);
-    expect(errors).toContain('lacks 0001-initial: run npm run migrate');
+    expect(errors).toContain('the database lacks 0001-initial. Run npm run migrate');
   });
 
   it('says what is wrong with its configuration', async () => {
@@ -47,6 +47,17 @@ describe('a service that cannot start', () => {
     taken.close();
     expect(code).toBe(1);
     expect(errors).toContain('EADDRINUSE');
+  });
+});
+
+describe('a database in memory', () => {
+  it('is one database for all of a service, and another one for the next', async () => {
+    const services = await Promise.all([startInProcess('sqlite::memory:'), startInProcess('sqlite::memory:')]);
+    const [one, other] = services;
+    const studentId = await newStudent(one!.client);
+    expectChain(await createAtOnce([one!.client], 5, studentId));
+    expect((await failureOf(other!.client.getStudent({ studentId }))).code).toBe(Code.NotFound);
+    await Promise.all(services.map((service) => service.stop()));
   });
 });
 

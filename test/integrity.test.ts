@@ -106,7 +106,7 @@ describeOnBoth('integrity', (backend) => {
     let services: Database[];
 
     beforeEach(async () => {
-      const options = { url: database.url, poolSize: 2, versionLock: 'advisory' } as const;
+      const options = { url: database.url, poolSize: 2, versionLock: 'advisory', migrate: 'off' } as const;
       services = await Promise.all(Array.from({ length: 8 }, () => openDatabase(options)));
     });
     afterEach(async () => {

@@ -43,6 +43,7 @@ describe('on PostgreSQL', () => {
       url: database.url,
       poolSize: 3,
       versionLock: 'advisory',
+      migrate: 'off',
       onRetry: (retry) => {
         retries.push(retry);
         void onRetry();
@@ -162,6 +163,7 @@ describe('on SQLite', () => {
       url: database.url,
       poolSize: 1,
       versionLock: 'advisory',
+      migrate: 'off',
       onRetry: (retry) => {
         retries.push(retry);
         if (retries.length === 3) {

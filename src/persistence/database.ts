@@ -1,6 +1,7 @@
 import type { EntityManager } from '@mikro-orm/sql';
 import { type Chain, chainKey, dialectOf, type VersionLock } from './dialects.ts';
 import { StorageError } from './errors.ts';
+import { migrateSchema, requireSchema } from './migrate.ts';
 import { type Call, createRetryBudget, type Retry, withRetries } from './retry.ts';
 import { createUnits, type Job, type SharedWork, storageErrorOf, type UnitOfWork } from './unit-of-work.ts';
 import { createWriteLanes } from './write-lanes.ts';
@@ -11,6 +12,8 @@ export interface DatabaseOptions {
   /** Connections to PostgreSQL. */
   readonly poolSize: number;
   readonly versionLock: VersionLock;
+  /** `auto` brings the schema up to date; `off` refuses an older one. */
+  readonly migrate: 'auto' | 'off';
   readonly onRetry?: (retry: Retry) => void;
 }
 
@@ -45,7 +48,7 @@ export interface Database {
   close(): Promise<void>;
 }
 
-/** Throws the driver's error when the database cannot be reached. */
+/** Throws the driver's error when the database cannot be reached, and an error that says so when it lacks tables. */
 export async function openDatabase(options: DatabaseOptions): Promise<Database> {
   const retries = { budget: createRetryBudget(), ...(options.onRetry && { onRetry: options.onRetry }) };
   const dialect = dialectOf(options.url);
@@ -56,7 +59,7 @@ export async function openDatabase(options: DatabaseOptions): Promise<Database> 
   const reader = () => connections.reader.em.fork() as EntityManager;
   const ready = async () => void (await reader().execute('select 1'));
   try {
-    await ready();
+    await (options.migrate === 'auto' ? migrateSchema : requireSchema)(connections, dialect);
   } catch (error) {
     await connections.close();
     throw error;

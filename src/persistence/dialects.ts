@@ -74,12 +74,21 @@ export interface Dialect {
   readonly migrationColumns: string;
 }
 
+/** Where the ORM's migrator keeps its record. */
+export const MIGRATIONS_TABLE = 'schema_migrations';
+
 const shared = {
   entities,
   // Errors reach the caller; the ORM's own log would print parameters.
   logger: () => undefined,
   metadataCache: { enabled: false },
 };
+
+const migrationsOf = ({ migrations }: Dialect) => ({
+  migrationsList: migrations,
+  tableName: MIGRATIONS_TABLE,
+  snapshot: false,
+});
 
 /** `code` of an error, or of the error that it wraps. */
 function codeOf(error: unknown): string | undefined {
@@ -171,6 +180,7 @@ const postgresql: Dialect = {
   async connect(url, poolSize) {
     const orm = await PostgreSqlOrm.init({
       ...shared,
+      migrations: migrationsOf(postgresql),
       clientUrl: url,
       pool: { min: 0, max: poolSize },
       driverOptions: { connectionTimeoutMillis: 5000, keepAlive: true, application_name: 'iep-service' },
@@ -249,7 +259,12 @@ async function openSqlite(file: string, readonly: boolean): Promise<MikroORM> {
   }
   // Waiting inside SQLite would stop the event loop; whoever meets a lock comes back by the retry loop.
   database.pragma('busy_timeout = 0');
-  return SqliteOrm.init({ ...shared, dbName: file, driverOptions: new ImmediateDialect(database) });
+  return SqliteOrm.init({
+    ...shared,
+    migrations: migrationsOf(sqlite),
+    dbName: file,
+    driverOptions: new ImmediateDialect(database),
+  });
 }
 
 const sqlite: Dialect = {

@@ -34,7 +34,7 @@ export function boundHeaders(headers: Record<string, string | string[] | undefin
 }
 
 function timeoutMs(grpcWeb: boolean, value: string): number | undefined {
-  const [, digits, unit] = (grpcWeb ? /^([0-9]{1,8})([HMSmun])$/ : /^([0-9]{1,10})()$/).exec(value) ?? [];
+  const [, digits, unit] = (grpcWeb ? /^([0-9]{1,15})([HMSmun])$/ : /^([0-9]{1,10})()$/).exec(value) ?? [];
   return digits === undefined ? undefined : Number(digits) * (GRPC_UNIT_MS[unit ?? ''] ?? 1);
 }
 

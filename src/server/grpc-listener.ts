@@ -1,4 +1,5 @@
 import { subscribe, unsubscribe } from 'node:diagnostics_channel';
+import type { ServerHttp2Stream } from 'node:http2';
 import { type DescFile, toBinary } from '@bufbuild/protobuf';
 import { FileDescriptorProtoSchema } from '@bufbuild/protobuf/wkt';
 import type { Interceptor, ServiceImpl } from '@connectrpc/connect';
@@ -20,6 +21,7 @@ export interface ListenerOptions {
 }
 
 interface RequestArrives {
+  readonly stream: ServerHttp2Stream;
   readonly headers: Record<string, string | string[] | undefined>;
 }
 
@@ -46,8 +48,6 @@ export async function openGrpcListener(host: string, port: number, options: List
     // The largest answer is one that was a request before, with ids and times added.
     'grpc.max_send_message_length': 2 * MAX_REQUEST_BYTES,
   });
-  const cutTimeout = (message: unknown) => cutGrpcTimeout((message as RequestArrives).headers, options.deadlines);
-  subscribe(REQUEST_ARRIVES, cutTimeout);
   server.addService(grpcDefinition(), grpcImplementation(options.service, options.interceptors, options.deadlines));
   const health = new HealthImplementation({ '': 'SERVING', [IEPService.typeName]: 'SERVING' });
   health.addToServer(server);
@@ -59,6 +59,14 @@ export async function openGrpcListener(host: string, port: number, options: List
       error ? reject(error) : resolve(actual),
     );
   });
+  const cutTimeout = (message: unknown) => {
+    const { stream, headers } = message as RequestArrives;
+    // Every server of the process is told of.
+    if (stream.session?.socket.localPort === bound) {
+      cutGrpcTimeout(headers, options.deadlines);
+    }
+  };
+  subscribe(REQUEST_ARRIVES, cutTimeout);
   return {
     port: bound,
     setServing: (serving) => health.setStatus(IEPService.typeName, serving ? 'SERVING' : 'NOT_SERVING'),

@@ -2,7 +2,6 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import type { Config } from '../config.ts';
 import type { Logger } from '../log.ts';
 import { openDatabase } from '../persistence/database.ts';
-import { migrate, pendingMigrations } from '../persistence/migrate.ts';
 import { createIepService } from '../rpc/iep-service.ts';
 import { trustUserHeader } from '../rpc/interceptors/authenticate.ts';
 import { mapErrors } from '../rpc/interceptors/map-errors.ts';
@@ -22,25 +21,13 @@ export interface Service {
   stop(): Promise<void>;
 }
 
-/** The database does not have the tables that this version of the service works with. */
-export class SchemaError extends Error {}
-
 /** Brings up the database and both listeners; what fails on the way leaves nothing open. */
 export async function startService(config: Config, log: Logger): Promise<Service> {
-  if (config.migrate === 'auto') {
-    await migrate(config.databaseUrl);
-  } else {
-    const pending = await pendingMigrations(config.databaseUrl);
-    if (pending.length > 0) {
-      throw new SchemaError(
-        `the database lacks ${pending.join(', ')}: run npm run migrate, or start with MIGRATE=auto`,
-      );
-    }
-  }
   const db = await openDatabase({
     url: config.databaseUrl,
     poolSize: config.poolSize,
     versionLock: config.versionLock,
+    migrate: config.migrate,
     onRetry: ({ attempt, failure, delayMs, error }) =>
       log.info({ attempt, failure, delayMs: Math.round(delayMs), cause: (error as Error).name }, 'retry'),
   });
