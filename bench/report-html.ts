@@ -47,7 +47,7 @@ function distribution({ latenciesMs, statistics, assertions }: Measurement, rang
   const svg = histogramSvg(histogramOf(latenciesMs), range, { p50: p50Ms, p95: p95Ms, p99: p99Ms });
   const items = assertions.map(
     ({ requirement, actual, kept }) =>
-      `<li class="${kept ? 'kept' : 'missed'}">${kept ? '✓' : '✗'} ${escapeHtml(requirement)}: ${actual}</li>`,
+      `<li class="${kept ? 'kept' : 'missed'}">${kept ? '✓' : '✗'} ${escapeHtml(`${requirement}: ${actual}`)}</li>`,
   );
   return `${svg}<ul class="assertions">${items.join('')}</ul>`;
 }

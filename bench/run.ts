@@ -75,7 +75,7 @@ async function runOn(
       try {
         add(await measure(target, scenario, options));
       } catch (error) {
-        add({ database, scenario: scenario.name, invalid: messageOf(error) });
+        add({ database, scenario: scenario.name, invalid: target.endOfService() ?? messageOf(error) });
       }
     }
   } catch (error) {

@@ -31,13 +31,17 @@ const load = z
     error: 'concurrency <= quickCalls <= calls must hold',
   });
 
-const seedBudget = z.strictObject({
-  requirement: z.string(),
-  measure: z.enum(['successRate', 'averageMs']),
-  atLeast: z.number().optional(),
-  above: z.number().optional(),
-  below: z.number().optional(),
-});
+const seedBudget = z
+  .strictObject({
+    requirement: z.string(),
+    measure: z.enum(['successRate', 'averageMs']),
+    atLeast: z.number().optional(),
+    above: z.number().optional(),
+    below: z.number().optional(),
+  })
+  .refine(({ atLeast, above, below }) => (atLeast ?? above ?? below) !== undefined, {
+    error: 'must have a bound: atLeast, above or below',
+  });
 
 const budgetFile = z.strictObject({
   /** By full method name; the methods are called at once, each by a ghz of its own. */

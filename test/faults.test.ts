@@ -54,9 +54,9 @@ describe('a database in memory', () => {
   it('is one database for all of a service, and another one for the next', async () => {
     const services = await Promise.all([startInProcess('sqlite::memory:'), startInProcess('sqlite::memory:')]);
     const [one, other] = services;
-    const studentId = await newStudent(one!.client);
-    expectChain(await createAtOnce([one!.client], 5, studentId));
-    expect((await failureOf(other!.client.getStudent({ studentId }))).code).toBe(Code.NotFound);
+    const studentId = await newStudent(one.client);
+    expectChain(await createAtOnce([one.client], 5, studentId));
+    expect((await failureOf(other.client.getStudent({ studentId }))).code).toBe(Code.NotFound);
     await Promise.all(services.map((service) => service.stop()));
   });
 });

@@ -4,7 +4,8 @@
  */
 import { create, toBinary } from '@bufbuild/protobuf';
 import {
-  type ConnectError,
+  Code,
+  ConnectError,
   createContextValues,
   createHandlerContext,
   createServiceImplSpec,
@@ -32,6 +33,10 @@ import { type Deadlines, workingTimeMs } from './deadline.ts';
 type UnarySpec = Extract<MethodImplSpec, { kind: 'unary' }>;
 type UnaryCall = ServerUnaryCall<Buffer, Buffer>;
 type Next = (request: UnaryRequest) => Promise<UnaryResponse>;
+
+/** Made once: an abort without a reason makes an exception with a stack for every call. */
+const GONE = new ConnectError('the caller has gone', Code.Canceled);
+const ANSWERED = new ConnectError('the call is answered', Code.Canceled);
 
 const asIs = (bytes: Buffer): Buffer => bytes;
 
@@ -74,7 +79,7 @@ function unary({ method, impl }: UnarySpec, interceptors: readonly Interceptor[]
   return async (call: UnaryCall, reply: sendUnaryData<Buffer>): Promise<void> => {
     const canceller = new AbortController();
     // Fires after every call; once there is a reply nobody listens any more.
-    call.on('cancelled', () => canceller.abort());
+    call.on('cancelled', () => canceller.abort(GONE));
     const values = createContextValues();
     const context = createHandlerContext({
       service: IEPService,
@@ -116,7 +121,7 @@ function unary({ method, impl }: UnarySpec, interceptors: readonly Interceptor[]
       reply({ code: error.code as number as status, details: error.rawMessage, metadata: errorMetadata(error) });
     } finally {
       // Stops the deadline's timer.
-      context.abort();
+      context.abort(ANSWERED);
     }
   };
 }
