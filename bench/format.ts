@@ -28,5 +28,5 @@ export function messageOf(error: unknown): string {
   if (error instanceof AggregateError && error.message === '') {
     return error.errors.map((one) => messageOf(one)).join('; ');
   }
-  return error instanceof Error ? error.message || error.name : String(error);
+  return error instanceof Error ? error.message.trim() || error.name : String(error);
 }

@@ -71,7 +71,10 @@ describeRefusals('malformed requests', (fixture) => {
     ['a misspelt enum name', '{"student":{"disabilities":["DISABILITY_AUTISMM"]}}'],
     ['an enum name without its prefix', '{"student":{"disabilities":["AUTISM"]}}'],
     ['a field under both of its names', '{"student":{"givenName":"Ada","given_name":"Eve"}}'],
-    ['invalid UTF-8', Buffer.from([0x7b, 0x22, 0xff, 0x22, 0x3a, 0x31, 0x7d])],
+    [
+      'invalid UTF-8',
+      Buffer.from('{"student":{"studentNumber":"S","givenName":"\u00ff","familyName":"Ng"}}', 'latin1'),
+    ],
   ])('refuses %s in JSON', async (_what, text) => {
     expect(await refusalOf(jsonSender(fixture.service)(createStudent, Buffer.from(text)))).toEqual(malformed);
   });
