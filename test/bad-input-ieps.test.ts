@@ -3,7 +3,7 @@ import { fromJson, type JsonObject, type MessageInitShape } from '@bufbuild/prot
 import { describe, expect, it } from 'vitest';
 import { type GoalSchema, IepKind } from '../src/gen/iep/v1/iep_pb.ts';
 import { CreateIepRequestSchema } from '../src/gen/iep/v1/iep_service_pb.ts';
-import { describeRefusals, invalid, refusalOf, refusalsOf } from './refusal.ts';
+import { describeRefusals, invalid, refusalOf, refusalsOf } from './support/refusal.ts';
 import { YEAR } from './support/samples.ts';
 
 type Request = MessageInitShape<typeof CreateIepRequestSchema>;

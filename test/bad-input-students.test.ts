@@ -3,10 +3,10 @@ import { create, fromJson, type MessageInitShape } from '@bufbuild/protobuf';
 import { afterEach, describe, expect, it, vi } from 'vitest';
 import { IEPService } from '../src/gen/iep/v1/iep_service_pb.ts';
 import { Disability, StudentSchema } from '../src/gen/iep/v1/student_pb.ts';
-import { describeRefusals, invalid, malformed, numberTaken, refusalOf, refusalsOf } from './refusal.ts';
+import { describeRefusals, invalid, malformed, numberTaken, refusalOf, refusalsOf } from './support/refusal.ts';
 import { sampleStudent } from './support/samples.ts';
 import { failureOf } from './support/service.ts';
-import { jsonSender } from './wire.ts';
+import { jsonSender } from './support/wire.ts';
 
 type StudentInit = MessageInitShape<typeof StudentSchema>;
 

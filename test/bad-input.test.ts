@@ -3,7 +3,7 @@ import { randomUUID } from 'node:crypto';
 import { fromJson } from '@bufbuild/protobuf';
 import { expect, it } from 'vitest';
 import { CreateIepRequestSchema } from '../src/gen/iep/v1/iep_service_pb.ts';
-import { describeRefusals, invalid, notFound, refusalOf, refusalsOf } from './refusal.ts';
+import { describeRefusals, invalid, notFound, refusalOf, refusalsOf } from './support/refusal.ts';
 import { YEAR } from './support/samples.ts';
 
 const UNKNOWN = '01980000-0000-7000-8000-000000000000';

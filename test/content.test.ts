@@ -5,12 +5,12 @@ import { NullValue, StructSchema, type Value, ValueSchema } from '@bufbuild/prot
 import canonicalize from 'canonicalize';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { CreateIepRequestSchema, IEPService } from '../src/gen/iep/v1/iep_service_pb.ts';
-import { describeRefusals, invalid, malformed, refusalOf } from './refusal.ts';
+import { describeRefusals, invalid, malformed, refusalOf } from './support/refusal.ts';
 import { describeOnBoth } from './support/databases.ts';
 import { newStudent, YEAR } from './support/samples.ts';
 import { clientsOf, type RunningService, startInProcess } from './support/service.ts';
 import type { TestDatabase } from './support/sql.ts';
-import { binarySenders, jsonSender } from './wire.ts';
+import { binarySenders, jsonSender } from './support/wire.ts';
 
 const { createIep } = IEPService.method;
 const CONTENT = createIep.input.fields.find(({ name }) => name === 'content')!;

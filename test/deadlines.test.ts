@@ -3,7 +3,7 @@ import { randomUUID } from 'node:crypto';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { Code } from '@connectrpc/connect';
 import { afterAll, beforeAll, expect, it, vi } from 'vitest';
-import { countRows, refusalOf } from './refusal.ts';
+import { countRows, refusalOf } from './support/refusal.ts';
 import { describeOnBoth, expectInvariants } from './support/databases.ts';
 import { newStudent, YEAR } from './support/samples.ts';
 import { clientsOf, failureOf, type LogLines, type RunningService, startInProcess } from './support/service.ts';

@@ -4,9 +4,9 @@ import { Code, type ConnectError } from '@connectrpc/connect';
 import { expect, it } from 'vitest';
 import { ErrorInfoSchema } from '../src/gen/google/rpc/error_details_pb.ts';
 import { IEPService } from '../src/gen/iep/v1/iep_service_pb.ts';
-import { describeRefusals } from './refusal.ts';
+import { describeRefusals } from './support/refusal.ts';
 import { YEAR } from './support/samples.ts';
-import { binarySenders } from './wire.ts';
+import { binarySenders } from './support/wire.ts';
 
 const ROUNDS = 150;
 const UNKNOWN = '01980000-0000-7000-8000-000000000000';

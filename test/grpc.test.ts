@@ -8,9 +8,9 @@ import { ErrorInfoSchema, ResourceInfoSchema } from '../src/gen/google/rpc/error
 import { StatusSchema } from '../src/gen/google/rpc/status_pb.ts';
 import { Health, HealthCheckResponse_ServingStatus as ServingStatus } from '../src/gen/health/v1/health_pb.ts';
 import { GetStudentRequestSchema, GetStudentResponseSchema } from '../src/gen/iep/v1/iep_service_pb.ts';
-import { describeRefusals, refusalOf } from './refusal.ts';
+import { describeRefusals, refusalOf } from './support/refusal.ts';
 import { clientsOf } from './support/service.ts';
-import { callByGrpc } from './wire.ts';
+import { callByGrpc } from './support/wire.ts';
 
 const GET_STUDENT = '/iep.v1.IEPService/GetStudent';
 const getStudent = (studentId: string) =>

@@ -1,6 +1,6 @@
 /** The headers that the service reads and answers, over every protocol. */
 import { beforeAll, describe, expect, it } from 'vitest';
-import { describeRefusals, invalid, refusalOf } from './refusal.ts';
+import { describeRefusals, invalid, refusalOf } from './support/refusal.ts';
 import { YEAR } from './support/samples.ts';
 import { clientsOf, type IepClient } from './support/service.ts';
 

@@ -11,7 +11,7 @@ import { expect, it } from 'vitest';
 import { IEPService } from '../src/gen/iep/v1/iep_service_pb.ts';
 import { IepSchema } from '../src/gen/iep/v1/iep_pb.ts';
 import { StudentSchema } from '../src/gen/iep/v1/student_pb.ts';
-import { describeRefusals, invalid, refusalOf } from './refusal.ts';
+import { describeRefusals, invalid, refusalOf } from './support/refusal.ts';
 import { YEAR } from './support/samples.ts';
 import { failureOf } from './support/service.ts';
 

@@ -12,7 +12,7 @@ import {
   MeasurementFrequency,
   ProgressStatus,
 } from '../src/gen/iep/v1/iep_pb.ts';
-import { countRows } from './refusal.ts';
+import { countRows } from './support/refusal.ts';
 import { describeOnBoth, expectInvariants } from './support/databases.ts';
 import { expectChain, HOSTILE_TEXTS, newIep, newStudent, YEAR } from './support/samples.ts';
 import { clientsOf, type IepClient, type RunningService, startInProcess } from './support/service.ts';

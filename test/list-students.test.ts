@@ -1,7 +1,7 @@
 /** Lists of students: their order and their filters. */
 import { afterAll, beforeAll, expect, it } from 'vitest';
 import { Disability } from '../src/gen/iep/v1/student_pb.ts';
-import { invalid, refusalOf } from './refusal.ts';
+import { invalid, refusalOf } from './support/refusal.ts';
 import { describeOnBoth } from './support/databases.ts';
 import { sampleStudent } from './support/samples.ts';
 import { type IepClient, type RunningService, startInProcess } from './support/service.ts';

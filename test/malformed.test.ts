@@ -4,10 +4,10 @@ import { BinaryWriter, WireType } from '@bufbuild/protobuf/wire';
 import { Code } from '@connectrpc/connect';
 import { describe, expect, it } from 'vitest';
 import { CreateStudentRequestSchema, IEPService } from '../src/gen/iep/v1/iep_service_pb.ts';
-import { describeRefusals, invalid, malformed, refusalOf } from './refusal.ts';
+import { describeRefusals, invalid, malformed, refusalOf } from './support/refusal.ts';
 import { sampleStudent, YEAR } from './support/samples.ts';
-import { clientsOf, failureOf } from './support/service.ts';
-import { binarySenders, getSender, jsonSender } from './wire.ts';
+import { clientsOf, failureOf, startInProcess } from './support/service.ts';
+import { binarySenders, getSender, jsonSender } from './support/wire.ts';
 
 const { createIep, createStudent, getStudent, listStudents } = IEPService.method;
 const MIB_4 = 4 * 1024 * 1024;
@@ -156,4 +156,17 @@ describeRefusals('malformed requests', (fixture) => {
       expect((await client.getStudent({ studentId: fixture.student.id })).student).toEqual(fixture.student);
     }
   });
+});
+
+it('leaves a line in the log for every request that cannot be read, without a word of it', async () => {
+  const service = await startInProcess('sqlite::memory:', { LOG_LEVEL: 'info' });
+  const senders = { ...binarySenders(service), JSON: jsonSender(service) };
+  for (const send of Object.values(senders)) {
+    expect(await refusalOf(send(createStudent, textOf('{"student":"Lovelace"}')))).toEqual(malformed);
+  }
+  const lines = service.log.lines.filter(({ reason }) => reason === 'MALFORMED_REQUEST');
+  expect(lines).toHaveLength(Object.keys(senders).length);
+  expect(new Set(lines.map(({ requestId }) => requestId)).size).toBe(lines.length);
+  expect(JSON.stringify(service.log.lines)).not.toContain('Lovelace');
+  await service.stop();
 });

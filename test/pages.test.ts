@@ -1,6 +1,6 @@
 /** Page tokens and page sizes of both lists. */
 import { afterAll, beforeAll, expect, it } from 'vitest';
-import { invalid, refusalOf, refusalsOf } from './refusal.ts';
+import { invalid, refusalOf, refusalsOf } from './support/refusal.ts';
 import { describeOnBoth } from './support/databases.ts';
 import { newIep, newStudent, sampleStudent, YEAR } from './support/samples.ts';
 import { type IepClient, type RunningService, startInProcess } from './support/service.ts';

@@ -5,7 +5,7 @@ import { Code } from '@connectrpc/connect';
 import { afterAll, beforeAll, expect, it } from 'vitest';
 import { IepSchema } from '../src/gen/iep/v1/iep_pb.ts';
 import { Disability } from '../src/gen/iep/v1/student_pb.ts';
-import { refusalOf } from './refusal.ts';
+import { refusalOf } from './support/refusal.ts';
 import { describeOnBoth } from './support/databases.ts';
 import { newIep, sampleStudent, YEAR } from './support/samples.ts';
 import {

@@ -3,7 +3,15 @@ import { randomUUID } from 'node:crypto';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
 import type { Iep } from '../src/gen/iep/v1/iep_pb.ts';
 import type { Student } from '../src/gen/iep/v1/student_pb.ts';
-import { countRows, invalid, notFound, numberTaken, refusalOf, refusalsOf, requestIdReused } from './refusal.ts';
+import {
+  countRows,
+  invalid,
+  notFound,
+  numberTaken,
+  refusalOf,
+  refusalsOf,
+  requestIdReused,
+} from './support/refusal.ts';
 import { describeOnBoth, expectInvariants } from './support/databases.ts';
 import { newIep, newStudent, sampleStudent, YEAR } from './support/samples.ts';
 import { failureOf, type IepClient, type RunningService, startInProcess } from './support/service.ts';

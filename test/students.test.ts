@@ -3,7 +3,7 @@ import { randomUUID } from 'node:crypto';
 import { timestampDate } from '@bufbuild/protobuf/wkt';
 import { afterAll, afterEach, beforeAll, describe, expect, it, vi } from 'vitest';
 import { Disability } from '../src/gen/iep/v1/student_pb.ts';
-import { countRows, invalid, numberTaken, refusalsOf } from './refusal.ts';
+import { countRows, invalid, numberTaken, refusalsOf } from './support/refusal.ts';
 import { describeOnBoth, expectInvariants } from './support/databases.ts';
 import { HOSTILE_TEXTS, sampleStudent } from './support/samples.ts';
 import { clientsOf, type IepClient, type RunningService, startInProcess } from './support/service.ts';

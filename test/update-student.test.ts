@@ -2,7 +2,7 @@
 import { randomUUID } from 'node:crypto';
 import { afterAll, beforeAll, expect, it } from 'vitest';
 import { Disability } from '../src/gen/iep/v1/student_pb.ts';
-import { numberTaken, refusalOf, refusalsOf } from './refusal.ts';
+import { numberTaken, refusalOf, refusalsOf } from './support/refusal.ts';
 import { describeOnBoth, expectInvariants } from './support/databases.ts';
 import { sampleStudent } from './support/samples.ts';
 import { clientsOf, type IepClient, type RunningService, startInProcess } from './support/service.ts';

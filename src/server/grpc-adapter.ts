@@ -92,11 +92,12 @@ function unary({ method, impl }: UnarySpec, interceptors: readonly Interceptor[]
       requestHeader: headersOf(call.metadata),
       contextValues: values,
     });
-    const invoke: Next = async ({ message }) => ({
+    const invoke: Next = async () => ({
       stream: false,
       service: IEPService,
       method,
-      message: create(method.output, await impl(message, context)),
+      // Read here, so that the interceptors see it fail; they do not look into messages.
+      message: create(method.output, await impl(decodeBinary(method.input, call.request), context)),
       header: context.responseHeader,
       trailer: context.responseTrailer,
     });
@@ -111,7 +112,7 @@ function unary({ method, impl }: UnarySpec, interceptors: readonly Interceptor[]
         signal: context.signal,
         header: context.requestHeader,
         contextValues: values,
-        message: decodeBinary(method.input, call.request),
+        message: create(method.input),
       });
       call.sendMetadata(metadataOf(header));
       reply(null, bufferOf(toBinary(method.output, message)), metadataOf(trailer));

@@ -3,7 +3,7 @@ import type { ServerHttp2Stream } from 'node:http2';
 import { type DescFile, toBinary } from '@bufbuild/protobuf';
 import { FileDescriptorProtoSchema } from '@bufbuild/protobuf/wkt';
 import type { Interceptor, ServiceImpl } from '@connectrpc/connect';
-import { Server, ServerCredentials } from '@grpc/grpc-js';
+import { logVerbosity, Server, ServerCredentials, setLogVerbosity } from '@grpc/grpc-js';
 import { ReflectionService } from '@grpc/reflection';
 import { HealthImplementation } from 'grpc-health-check';
 import { file_google_rpc_error_details } from '../gen/google/rpc/error_details_pb.ts';
@@ -40,6 +40,9 @@ export interface GrpcListener {
  * tells of every HTTP/2 request first.
  */
 const REQUEST_ARRIVES = 'http2.server.stream.created';
+
+// grpc-js would print the metadata that it refuses.
+setLogVerbosity(logVerbosity.NONE);
 
 /** Native gRPC, with reflection and grpc.health.v1. */
 export async function openGrpcListener(host: string, port: number, options: ListenerOptions): Promise<GrpcListener> {

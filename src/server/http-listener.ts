@@ -1,13 +1,6 @@
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
-import {
-  Code,
-  ConnectError,
-  createConnectRouter,
-  createContextKey,
-  createContextValues,
-  type Interceptor,
-} from '@connectrpc/connect';
-import { createAsyncIterable, type UniversalHandler, type UniversalServerRequest } from '@connectrpc/connect/protocol';
+import { createConnectRouter, createContextKey, createContextValues, type Interceptor } from '@connectrpc/connect';
+import type { UniversalHandler, UniversalServerRequest } from '@connectrpc/connect/protocol';
 import {
   compressionBrotli,
   compressionGzip,
@@ -19,16 +12,19 @@ import type { Logger } from '../log.ts';
 import { boundHeaders } from './deadline.ts';
 import type { ListenerOptions } from './grpc-listener.ts';
 import { MAX_REQUEST_BYTES } from './limits.ts';
-import { ENVELOPE_BYTES, type Reading, readMessage } from './read-message.ts';
+import { ENVELOPE_BYTES, type Reading, takeMessage, TOO_LARGE } from './read-message.ts';
 
 const MAX_BODY_BYTES = MAX_REQUEST_BYTES + ENVELOPE_BYTES;
 
 /** What was found in the request before connect-node got it. */
 const readingKey = createContextKey<Reading>({});
 
-/** Gives the handlers the message that was found: connect-node's own has lost which Values came without a kind. */
-const useReading: Interceptor = (next) => (request) => {
-  const { message } = request.contextValues.get(readingKey);
+/** Gives the handler the message that was found, or the caller the error, past the other interceptors. */
+const useReading: Interceptor = (next) => async (request) => {
+  const { message, error } = request.contextValues.get(readingKey);
+  if (error !== undefined) {
+    throw error;
+  }
   return next(message === undefined || request.stream ? request : { ...request, message });
 };
 
@@ -55,12 +51,6 @@ export async function openHttpListener(
     readMaxBytes: MAX_REQUEST_BYTES,
     jsonOptions: { ignoreUnknownFields: false },
     acceptCompression: compressions,
-    requestGate({ values }) {
-      const { error } = values.get(readingKey);
-      if (error !== undefined) {
-        throw error;
-      }
-    },
   });
   router.service(IEPService, service);
   const handlers = new Map(router.handlers.map((handler) => [handler.requestPath, handler]));
@@ -92,8 +82,8 @@ export async function openHttpListener(
 }
 
 /**
- * Connect answers bytes that are no such message with `internal`, and any unreadable request without details. So the
- * request is looked at before the handler gets it, which then answers with the error found, in the protocol of the call.
+ * connect-node would answer bytes that are no such message with `internal`, any unreadable request without details and past
+ * the interceptors, and lose which Values came without a kind. So the message is taken out of the request before.
  */
 async function readBody(handler: UniversalHandler, request: UniversalServerRequest): Promise<UniversalServerRequest> {
   const chunks: Uint8Array[] = [];
@@ -105,15 +95,11 @@ async function readBody(handler: UniversalHandler, request: UniversalServerReque
       chunks.push(chunk);
     }
   }
-  const body = Buffer.concat(chunks);
-  const reading =
-    length > MAX_BODY_BYTES ? { error: tooLarge() } : await readMessage(handler.method, request, body, compressions);
-  request.contextValues?.set(readingKey, reading);
-  return { ...request, body: createAsyncIterable([body]) };
-}
-
-function tooLarge(): ConnectError {
-  return new ConnectError(`The request has more than ${MAX_REQUEST_BYTES} bytes.`, Code.ResourceExhausted);
+  const tooLarge = length > MAX_BODY_BYTES;
+  const body = tooLarge ? new Uint8Array() : Buffer.concat(chunks);
+  const taken = await takeMessage(handler.method, request, body, compressions);
+  request.contextValues?.set(readingKey, tooLarge ? { error: TOO_LARGE } : taken.reading);
+  return taken.request;
 }
 
 function listen(server: Server, host: string, port: number): Promise<void> {

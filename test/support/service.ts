@@ -77,15 +77,22 @@ export function spawnMain(env: Environment): ChildProcess {
   return spawn(process.execPath, [main], { env, stdio: ['ignore', 'pipe', 'pipe'] });
 }
 
+const START_LIMIT_MS = 30_000;
+
 async function outputUntil(child: ChildProcess, pattern: RegExp): Promise<string> {
   let output = '';
   let errors = '';
   child.stderr?.on('data', (chunk: Buffer) => (errors += chunk.toString()));
   return new Promise((resolve, reject) => {
-    child.once('exit', (code) => reject(new Error(`the service ended with ${code}: ${errors}`)));
+    const timer = setTimeout(() => child.kill('SIGKILL'), START_LIMIT_MS);
+    child.once('exit', (code, signal) => {
+      clearTimeout(timer);
+      reject(new Error(`the service ended with ${code ?? signal}: ${errors}`));
+    });
     child.stdout?.on('data', (chunk: Buffer) => {
       output += chunk.toString();
       if (pattern.test(output)) {
+        clearTimeout(timer);
         resolve(output);
       }
     });

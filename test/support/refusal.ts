@@ -1,14 +1,14 @@
 /** Refused calls: what a caller sees of one, and a suite whose calls must leave nothing behind. */
 import { Code } from '@connectrpc/connect';
 import { afterAll, afterEach, beforeAll, expect } from 'vitest';
-import { BadRequestSchema, ErrorInfoSchema, ResourceInfoSchema } from '../src/gen/google/rpc/error_details_pb.ts';
-import { ErrorReason } from '../src/gen/iep/v1/error_reason_pb.ts';
-import type { Iep } from '../src/gen/iep/v1/iep_pb.ts';
-import type { Student } from '../src/gen/iep/v1/student_pb.ts';
-import { describeOnBoth, expectInvariants } from './support/databases.ts';
-import { newIep, sampleStudent } from './support/samples.ts';
-import { failureOf, type IepClient, type RunningService, startInProcess } from './support/service.ts';
-import type { TestDatabase } from './support/sql.ts';
+import { BadRequestSchema, ErrorInfoSchema, ResourceInfoSchema } from '../../src/gen/google/rpc/error_details_pb.ts';
+import { ErrorReason } from '../../src/gen/iep/v1/error_reason_pb.ts';
+import type { Iep } from '../../src/gen/iep/v1/iep_pb.ts';
+import type { Student } from '../../src/gen/iep/v1/student_pb.ts';
+import { describeOnBoth, expectInvariants } from './databases.ts';
+import { newIep, sampleStudent } from './samples.ts';
+import { failureOf, type IepClient, type RunningService, startInProcess } from './service.ts';
+import type { TestDatabase } from './sql.ts';
 
 export interface Refusal {
   readonly code: string;

@@ -8,7 +8,7 @@ import { createTransport as createConnect } from '@connectrpc/connect/protocol-c
 import { findTrailerError } from '@connectrpc/connect/protocol-grpc';
 import { createTransport as createGrpcWeb } from '@connectrpc/connect/protocol-grpc-web';
 import { Client, credentials, Metadata, type ServiceError } from '@grpc/grpc-js';
-import type { RunningService } from './support/service.ts';
+import type { RunningService } from './service.ts';
 
 /** Sends `message` as the request of a method; fails with the ConnectError that the service answers. */
 export type Send = (method: DescMethodUnary, message: Uint8Array) => Promise<unknown>;
