@@ -1,5 +1,5 @@
 import type { EntityManager } from '@mikro-orm/sql';
-import { type Chain, chainKey } from '../persistence/dialects.ts';
+import { type Chain, chainKey } from '../persistence/dialects/dialect.ts';
 import { Refusal } from './errors.ts';
 
 /** The latest version of a chain. */

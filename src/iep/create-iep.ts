@@ -1,7 +1,7 @@
 import { randomUUIDv7 } from 'node:crypto';
 import type { EntityManager } from '@mikro-orm/sql';
 import type { Database } from '../persistence/database.ts';
-import type { Chain } from '../persistence/dialects.ts';
+import type { Chain } from '../persistence/dialects/dialect.ts';
 import { type ChangeEvent, Goal, Iep } from '../persistence/entities.ts';
 import type { Outcome, UnitOfWork } from '../persistence/unit-of-work.ts';
 import { type Allocation, readHeads } from './allocate-version.ts';

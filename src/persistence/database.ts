@@ -1,5 +1,6 @@
 import type { EntityManager } from '@mikro-orm/sql';
-import { type Chain, chainKey, dialectOf, type VersionLock } from './dialects.ts';
+import { type Chain, chainKey, type VersionLock } from './dialects/dialect.ts';
+import { dialectOf } from './dialects/dialects.ts';
 import { StorageError } from './errors.ts';
 import { migrateSchema, requireSchema } from './migrate.ts';
 import { type Call, createRetryBudget, type Retry, withRetries } from './retry.ts';

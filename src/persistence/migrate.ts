@@ -1,6 +1,7 @@
 import { Migrator } from '@mikro-orm/migrations';
 import type { EntityManager } from '@mikro-orm/sql';
-import { type Connections, type Dialect, dialectOf, MIGRATIONS_TABLE } from './dialects.ts';
+import { type Connections, type Dialect, MIGRATIONS_TABLE } from './dialects/dialect.ts';
+import { dialectOf } from './dialects/dialects.ts';
 import { withRetries } from './retry.ts';
 
 /** How long a process waits for another one that migrates. */

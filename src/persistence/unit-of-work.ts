@@ -1,6 +1,6 @@
 import type { MikroORM } from '@mikro-orm/core';
 import type { EntityManager } from '@mikro-orm/sql';
-import { type Chain, chainKey, type Dialect, type VersionLock } from './dialects.ts';
+import { type Chain, chainKey, type Dialect, type VersionLock } from './dialects/dialect.ts';
 import { StorageError } from './errors.ts';
 import { type Call, type Failure, RetriesExhausted, type RetryOptions, withRetries } from './retry.ts';
 

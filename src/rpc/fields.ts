@@ -125,13 +125,3 @@ export function enumName(
   }
   return name;
 }
-
-const PAGE_SIZE_DEFAULT = 50;
-const PAGE_SIZE_MAX = 1000;
-
-export function pageSize(report: Report, value: number): number {
-  if (value < 0) {
-    report('page_size', `must not be negative; 0 means ${PAGE_SIZE_DEFAULT}`);
-  }
-  return Math.min(value || PAGE_SIZE_DEFAULT, PAGE_SIZE_MAX);
-}

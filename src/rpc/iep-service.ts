@@ -10,18 +10,15 @@ import { updateStudent } from '../iep/update-student.ts';
 import type { Database } from '../persistence/database.ts';
 import { callerOf } from './call-context.ts';
 import { toIep, toStudent } from './messages.ts';
-import { encodePageToken } from './page-token.ts';
+import { encodePageToken } from './pages.ts';
+import { toCreateIep, toGetIep, toGetLatestIep, toListIeps } from './requests/iep-requests.ts';
 import {
   toBatchCreateStudents,
-  toCreateIep,
   toCreateStudent,
-  toGetIep,
-  toGetLatestIep,
   toGetStudent,
-  toListIeps,
   toListStudents,
   toUpdateStudent,
-} from './requests.ts';
+} from './requests/student-requests.ts';
 
 /** A page ends early here, so that clients' usual limit of 4 MiB is never met. */
 const PAGE_BYTES = 3 * 1024 * 1024;

@@ -1,6 +1,6 @@
 import type { JsonObject, JsonValue } from '@bufbuild/protobuf';
 import canonicalize from 'canonicalize';
-import type { Report } from './fields.ts';
+import type { Report } from '../fields.ts';
 
 const MAX_DEPTH = 16;
 const MAX_BYTES = 256 * 1024;

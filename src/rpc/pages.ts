@@ -2,6 +2,23 @@ import { createHash } from 'node:crypto';
 import canonicalize from 'canonicalize';
 import type { Report } from './fields.ts';
 
+export interface Page<Query> {
+  readonly query: Query;
+  readonly pageSize: number;
+  /** What the next page's token is bound to. */
+  readonly filters: object;
+}
+
+const PAGE_SIZE_DEFAULT = 50;
+const PAGE_SIZE_MAX = 1000;
+
+export function pageSize(report: Report, value: number): number {
+  if (value < 0) {
+    report('page_size', `must not be negative; 0 means ${PAGE_SIZE_DEFAULT}`);
+  }
+  return Math.min(value || PAGE_SIZE_DEFAULT, PAGE_SIZE_MAX);
+}
+
 const ID_BYTES = 16;
 const HASH_BYTES = 8;
 

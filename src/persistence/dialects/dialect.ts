@@ -1,0 +1,82 @@
+import type { MigrationObject, MikroORM, TransactionOptions } from '@mikro-orm/core';
+import type { EntityManager } from '@mikro-orm/sql';
+import { entities } from '../entities.ts';
+import type { Failure } from '../retry.ts';
+
+/** One student's versions in one academic year. */
+export interface Chain {
+  readonly districtId: string;
+  readonly studentId: string;
+  readonly academicYear: string;
+}
+
+export function chainKey({ districtId, studentId, academicYear }: Chain): string {
+  return `${districtId}:${studentId}:${academicYear}`;
+}
+
+/**
+ * How writers of one chain wait for each other: `advisory` by a transaction-level advisory lock; `row` by a lock on the
+ * student's row, which engines with many nodes see everywhere; `none` not at all, so that the unique key and the retries
+ * carry everything.
+ */
+export type VersionLock = 'advisory' | 'row' | 'none';
+
+export interface Connections {
+  readonly writer: MikroORM;
+  readonly reader: MikroORM;
+  close(): Promise<void>;
+}
+
+export interface LockedChains {
+  /** The database's time when they were locked. */
+  readonly now: Date;
+  /** Keys of the locked chains. */
+  readonly keys: ReadonlySet<string>;
+}
+
+export interface Dialect {
+  readonly connect: (url: string, poolSize: number) => Promise<Connections>;
+  /** Units of work that may run at once on a pool of this size. */
+  readonly writers: (poolSize: number) => number;
+  /** The write lane that a key belongs to. */
+  readonly laneOf: (key: string) => string;
+  readonly transaction: TransactionOptions;
+  /**
+   * Locks chains until the transaction ends. One chain is waited for, at most `timeoutMs`. Of several, those that another
+   * process holds are left out, so that no chain waits for another's holder.
+   */
+  readonly lockChains: (
+    em: EntityManager,
+    lock: VersionLock,
+    chains: readonly Chain[],
+    timeoutMs: number,
+  ) => Promise<LockedChains>;
+  /** Keeps other writers from the student's row until the transaction ends; answers the database's time then. */
+  readonly lockStudent: (em: EntityManager, districtId: string, id: string, timeoutMs: number) => Promise<Date>;
+  /** SQL that is true where the JSON array in `column` holds the string of its one parameter. */
+  readonly includes: (column: string) => string;
+  readonly classify: (error: unknown) => Failure;
+  readonly isMissingTable: (error: unknown) => boolean;
+  readonly migrations: MigrationObject[];
+  /** Keeps other processes from migrating until the transaction ends. */
+  readonly migrationLock: string;
+  /** The columns that the ORM's migrator keeps its record in. */
+  readonly migrationColumns: string;
+}
+
+/** Where the ORM's migrator keeps its record. */
+export const MIGRATIONS_TABLE = 'schema_migrations';
+
+/** What both hand to the ORM. */
+export const ormOptions = {
+  entities,
+  // Errors reach the caller; the ORM's own log would print parameters.
+  logger: () => undefined,
+  metadataCache: { enabled: false },
+};
+
+export const migrationsOf = ({ migrations }: Dialect) => ({
+  migrationsList: migrations,
+  tableName: MIGRATIONS_TABLE,
+  snapshot: false,
+});

@@ -1,0 +1,106 @@
+/** Messages about IEPs to commands: normalised and checked. Pure. */
+import { type Goal, GoalDomain, IepKind, MeasurementFrequency } from '../../gen/iep/v1/iep_pb.ts';
+import type {
+  CreateIepRequest,
+  GetIepRequest,
+  GetLatestIepRequest,
+  ListIepsRequest,
+} from '../../gen/iep/v1/iep_service_pb.ts';
+import type { CreateIepCommand, GoalDraft } from '../../iep/create-iep.ts';
+import type { ListIepsQuery } from '../../iep/find-ieps.ts';
+import { academicYear, checked, date, enumName, notBefore, optionalUuid, type Report, text, uuid } from '../fields.ts';
+import { content } from './content.ts';
+import { decodePageToken, type Page, pageSize } from '../pages.ts';
+
+const GOAL_TEXT = { max: 4000, multiline: true };
+const MAX_GOALS = 100;
+const GOAL_KEY = /^[A-Za-z0-9_-]{1,64}$/;
+/** Kinds that copy a base. */
+const BASED_KINDS = ['AMENDMENT', 'CORRECTION'];
+
+export function toCreateIep(request: CreateIepRequest): CreateIepCommand {
+  return checked((report) => {
+    const kind = enumName(report, 'kind', IepKind, request.kind);
+    if (kind !== undefined && BASED_KINDS.includes(kind)) {
+      report('kind', `must not be ${kind}: a version cannot be based on another one yet`);
+    }
+    const { expectedLatestVersion } = request;
+    if (expectedLatestVersion !== undefined && expectedLatestVersion < 0) {
+      report('expected_latest_version', 'must not be negative; 0 means "none yet"');
+    }
+    const effectiveDate = date(report, 'effective_date', request.effectiveDate);
+    const reviewDate = date(report, 'review_date', request.reviewDate);
+    notBefore(report, ['review_date', reviewDate], ['effective_date', effectiveDate]);
+    return {
+      studentId: uuid(report, 'student_id', request.studentId),
+      academicYear: academicYear(report, 'academic_year', request.academicYear),
+      kind,
+      content: content(report, 'content', request.content ?? {}),
+      goals: goals(report, 'goals', request.goals),
+      meetingDate: date(report, 'meeting_date', request.meetingDate),
+      effectiveDate,
+      reviewDate,
+      expectedLatestVersion,
+      requestId: optionalUuid(report, 'request_id', request.requestId),
+    };
+  });
+}
+
+export function toGetIep({ iepId }: GetIepRequest): string {
+  return checked((report) => uuid(report, 'iep_id', iepId));
+}
+
+export function toGetLatestIep(request: GetLatestIepRequest): { studentId: string; academicYear: string } {
+  return checked((report) => ({
+    studentId: uuid(report, 'student_id', request.studentId),
+    academicYear: academicYear(report, 'academic_year', request.academicYear),
+  }));
+}
+
+export function toListIeps(request: ListIepsRequest): Page<ListIepsQuery> {
+  return checked((report) => {
+    const filters = {
+      studentId: uuid(report, 'student_id', request.studentId),
+      academicYear:
+        request.academicYear === '' ? undefined : academicYear(report, 'academic_year', request.academicYear),
+    };
+    const after = decodePageToken(report, request.pageToken, 'ListIeps', filters);
+    return { query: { ...filters, after }, pageSize: pageSize(report, request.pageSize), filters };
+  });
+}
+
+function goals(report: Report, field: string, values: readonly Goal[]): GoalDraft[] {
+  if (values.length > MAX_GOALS) {
+    report(field, `must hold at most ${MAX_GOALS}, not ${values.length}`);
+    return [];
+  }
+  return values.map((goal, index) => {
+    const path = `${field}[${index}]`;
+    const { goalKey } = goal;
+    if (goalKey !== '' && !GOAL_KEY.test(goalKey)) {
+      report(`${path}.goal_key`, 'must be 1 to 64 of A-Z, a-z, 0-9, _ and -');
+    } else if (goalKey !== '' && values.findIndex((other) => other.goalKey === goalKey) < index) {
+      report(`${path}.goal_key`, 'must not be that of an earlier goal');
+    }
+    const startDate = date(report, `${path}.start_date`, goal.startDate);
+    const targetDate = date(report, `${path}.target_date`, goal.targetDate);
+    notBefore(report, [`${path}.target_date`, targetDate], [`${path}.start_date`, startDate]);
+    const frequency = enumName(
+      report,
+      `${path}.measurement_frequency`,
+      MeasurementFrequency,
+      goal.measurementFrequency,
+    );
+    return {
+      goalKey: goalKey || undefined,
+      domain: enumName(report, `${path}.domain`, GoalDomain, goal.domain) ?? null,
+      goalText: text(report, `${path}.goal_text`, goal.goalText, { ...GOAL_TEXT, required: true }),
+      baseline: text(report, `${path}.baseline`, goal.baseline, GOAL_TEXT),
+      targetCriteria: text(report, `${path}.target_criteria`, goal.targetCriteria, GOAL_TEXT),
+      measurementMethod: text(report, `${path}.measurement_method`, goal.measurementMethod, GOAL_TEXT),
+      measurementFrequency: frequency ?? null,
+      startDate,
+      targetDate,
+    };
+  });
+}
