@@ -1,8 +1,10 @@
 import { randomUUID } from 'node:crypto';
 import { once } from 'node:events';
 import { type AddressInfo, createServer } from 'node:net';
-import { Code } from '@connectrpc/connect';
+import { Code, createClient } from '@connectrpc/connect';
+import { createGrpcTransport } from '@connectrpc/connect-node';
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
+import { Health, HealthCheckResponse_ServingStatus as ServingStatus } from '../src/gen/health/v1/health_pb.ts';
 import { type CommitProxy, openCommitProxy } from './support/commit-proxy.ts';
 import { describeOnBoth, expectInvariants, postgresql } from './support/databases.ts';
 import { freePort, startPostgreSql } from './support/postgresql.ts';
@@ -79,6 +81,11 @@ describeOnBoth('a service that is told to stop', (backend) => {
   });
 });
 
+async function healthOf({ grpcUrl }: RunningService): Promise<ServingStatus> {
+  const health = createClient(Health, createGrpcTransport({ baseUrl: grpcUrl }));
+  return (await health.check({ service: 'iep.v1.IEPService' })).status;
+}
+
 describe('a PostgreSQL that goes away', () => {
   it('is UNAVAILABLE until it is back, and the service recovers by itself', async () => {
     const server = await startPostgreSql();
@@ -92,8 +99,10 @@ describe('a PostgreSQL that goes away', () => {
         expect(failure.code).toBe(Code.Unavailable);
         expect(infoOf(failure)).toMatchObject({ reason: 'DATABASE_UNAVAILABLE', metadata: { committed: 'no' } });
       }
+      await vi.waitUntil(async () => (await healthOf(service)) === ServingStatus.NOT_SERVING, { timeout: 20_000 });
       await server.resume();
       expect(await newIep(service.client, studentId)).toMatchObject({ version: 2 });
+      await vi.waitUntil(async () => (await healthOf(service)) === ServingStatus.SERVING, { timeout: 20_000 });
     } finally {
       await service.stop();
       await server.stop();

@@ -58,7 +58,7 @@ export async function openDatabase(options: DatabaseOptions): Promise<Database> 
   const lanes = createWriteLanes(dialect.writers(options.poolSize), runUnit);
 
   const reader = () => connections.reader.em.fork() as EntityManager;
-  const ready = async () => void (await reader().execute('select 1'));
+  const ready = async () => void (await (connections.probe.em.fork() as EntityManager).execute('select 1'));
   try {
     await (options.migrate === 'auto' ? migrateSchema : requireSchema)(connections, dialect);
   } catch (error) {

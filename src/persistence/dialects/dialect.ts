@@ -24,6 +24,8 @@ export type VersionLock = 'advisory' | 'row' | 'none';
 export interface Connections {
   readonly writer: MikroORM;
   readonly reader: MikroORM;
+  /** For signs of life: a full pool is no outage. */
+  readonly probe: MikroORM;
   close(): Promise<void>;
 }
 

@@ -59,14 +59,25 @@ async function lockByRow(em: EntityManager, chains: readonly Chain[], limits: st
 
 export const postgresql: Dialect = {
   async connect(url, poolSize) {
-    const orm = await MikroORM.init({
-      ...ormOptions,
-      migrations: migrationsOf(postgresql),
-      clientUrl: url,
-      pool: { min: 0, max: poolSize },
-      driverOptions: { connectionTimeoutMillis: 5000, keepAlive: true, application_name: 'iep-service' },
-    });
-    return { writer: orm, reader: orm, close: () => orm.close(true) };
+    const open = (max: number) =>
+      MikroORM.init({
+        ...ormOptions,
+        migrations: migrationsOf(postgresql),
+        clientUrl: url,
+        pool: { min: 0, max },
+        driverOptions: { connectionTimeoutMillis: 5000, keepAlive: true, application_name: 'iep-service' },
+      });
+    const orm = await open(poolSize);
+    const probe = await open(1);
+    return {
+      writer: orm,
+      reader: orm,
+      probe,
+      async close() {
+        await orm.close(true);
+        await probe.close(true);
+      },
+    };
   },
   // The rest stays free for reads, whatever the writers do.
   writers: (poolSize) => (poolSize < 3 ? poolSize : poolSize - Math.ceil(poolSize / 5)),

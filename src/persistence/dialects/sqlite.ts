@@ -57,6 +57,7 @@ export const sqlite: Dialect = {
     return {
       writer,
       reader,
+      probe: reader,
       async close() {
         await reader.close(true);
         await writer.close(true);
