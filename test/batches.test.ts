@@ -5,7 +5,7 @@ import { afterEach, beforeEach, expect, it, vi } from 'vitest';
 import { RetryInfoSchema } from '../src/gen/google/rpc/error_details_pb.ts';
 import type { Iep } from '../src/gen/iep/v1/iep_pb.ts';
 import { describeOnBoth, expectInvariants } from './support/databases.ts';
-import { occupy } from './support/occupy.ts';
+import { countWaits, occupy } from './support/occupy.ts';
 import { createAtOnce, expectChain, infoOf, newStudent, YEAR } from './support/samples.ts';
 import { failureOf, startInProcess } from './support/service.ts';
 import type { TestDatabase } from './support/sql.ts';
@@ -42,10 +42,7 @@ describeOnBoth('calls that share a unit of work', (backend) => {
     return started;
   }
 
-  const waits = async () =>
-    backend.name === 'SQLite'
-      ? service.log.lines.some(({ msg }) => msg === 'retry')
-      : (await database.query('select pid from pg_locks where not granted')).length > 0;
+  const waits = async () => (await countWaits(database, service.log)) > 0;
 
   function valuesOf<T>(outcomes: PromiseSettledResult<T>[]): T[] {
     return outcomes.flatMap((outcome) => (outcome.status === 'fulfilled' ? [outcome.value] : []));

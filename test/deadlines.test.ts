@@ -5,6 +5,7 @@ import { Code } from '@connectrpc/connect';
 import { afterAll, beforeAll, expect, it, vi } from 'vitest';
 import { countRows, refusalOf } from './support/refusal.ts';
 import { describeOnBoth, expectInvariants } from './support/databases.ts';
+import { countWaits } from './support/occupy.ts';
 import { newStudent, YEAR } from './support/samples.ts';
 import { clientsOf, failureOf, type LogLines, type RunningService, startInProcess } from './support/service.ts';
 import type { TestDatabase } from './support/sql.ts';
@@ -49,13 +50,6 @@ describeOnBoth('deadlines', (backend) => {
     } finally {
       await database.query('rollback');
     }
-  }
-
-  /** Grows when a call has come as far as the lock: it waits for it on PostgreSQL, and tries again on SQLite. */
-  async function countWaits(): Promise<number> {
-    return backend.name === 'SQLite'
-      ? service.log.lines.filter(({ msg }) => msg === 'retry').length
-      : (await database.query('select 1 from pg_locks where not granted')).length;
   }
 
   const callers = (of: RunningService = service) => Object.values(clientsOf(of));
@@ -113,12 +107,12 @@ describeOnBoth('deadlines', (backend) => {
     );
     await whileLocked(async () => {
       for (const { client, request } of cancelled) {
-        const waits = await countWaits();
+        const waits = await countWaits(database, service.log);
         const requestId = randomUUID();
         const canceller = new AbortController();
         const options = { headers: { 'x-request-id': requestId }, signal: canceller.signal };
         const call = failureOf(client.createIep(request, options));
-        await vi.waitFor(async () => expect(await countWaits()).toBeGreaterThan(waits));
+        await vi.waitFor(async () => expect(await countWaits(database, service.log)).toBeGreaterThan(waits));
         canceller.abort();
         expect(Code[(await call).code]).toBe('Canceled');
         await vi.waitFor(() => {

@@ -21,9 +21,10 @@ async function outcomeOf(env: Record<string, string>): Promise<{ code: unknown; 
 }
 
 describe('a service that cannot start', () => {
-  it('says that the database is down', async () => {
+  it.each(['off', 'auto'])('says that the database is down, with MIGRATE=%s', async (MIGRATE) => {
     const port = await freePort();
-    const { code, errors } = await outcomeOf({ DATABASE_URL: `postgresql://iep:secret@127.0.0.1:${port}/iep` });
+    const url = `postgresql://iep:secret@127.0.0.1:${port}/iep`;
+    const { code, errors } = await outcomeOf({ DATABASE_URL: url, MIGRATE });
     expect(code).toBe(1);
     expect(errors).toContain(`The service cannot start: connect ECONNREFUSED 127.0.0.1:${port}`);
     expect(errors).not.toContain('secret');

@@ -11,7 +11,7 @@ import {
   withRetries,
 } from '../src/persistence/retry.ts';
 import { describeOnBoth, expectInvariants } from './support/databases.ts';
-import { occupy } from './support/occupy.ts';
+import { countWaits, occupy } from './support/occupy.ts';
 import { infoOf, newStudent, YEAR } from './support/samples.ts';
 import { failureOf, startInProcess } from './support/service.ts';
 import type { TestDatabase } from './support/sql.ts';
@@ -192,11 +192,7 @@ describeOnBoth('a chain that another process holds', (backend) => {
   const create = (timeoutMs: number) =>
     service.client.createIep({ studentId, academicYear: YEAR }, { timeoutMs }).then(({ iep }) => iep!);
 
-  /** PostgreSQL queues the service's connection; on SQLite the service comes back by itself. */
-  const waits = async () =>
-    backend.name === 'SQLite'
-      ? service.log.lines.some(({ msg }) => msg === 'retry')
-      : (await database.query('select pid from pg_locks where not granted')).length > 0;
+  const waits = async () => (await countWaits(database, service.log)) > 0;
 
   it('is waited for', async () => {
     const release = await occupy(database, studentId);

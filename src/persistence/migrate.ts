@@ -6,6 +6,8 @@ import { withRetries } from './retry.ts';
 
 /** How long a process waits for another one that migrates. */
 const PATIENCE_MS = 60_000;
+/** Only for another process: a database that is not there is the caller's to know at once. */
+const POLICIES = { conflict: { baseMs: 5, capMs: 250, attempts: Infinity } };
 
 /** Brings the schema of a database up to date. */
 export async function migrate(url: string): Promise<void> {
@@ -27,7 +29,7 @@ export async function migrateSchema({ writer }: Connections, dialect: Dialect): 
         await em.execute(dialect.migrationLock);
         await work(em);
       });
-    return withRetries(attempt, { call, classify: dialect.classify });
+    return withRetries(attempt, { call, classify: dialect.classify, policies: POLICIES });
   };
   // The migrator would make its table outside the transaction, where two processes race for it.
   await inTurn((em) => em.execute(`create table if not exists ${MIGRATIONS_TABLE} (${dialect.migrationColumns})`));

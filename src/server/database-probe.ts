@@ -16,6 +16,9 @@ export async function probeDatabase(
   let contrary = 0;
   while (!signal.aborted) {
     const answered = await answers(db);
+    if (signal.aborted) {
+      return;
+    }
     contrary = answered === reachable ? 0 : contrary + 1;
     if (contrary >= (reachable ? FAILURES_DOWN : SUCCESSES_UP)) {
       reachable = !reachable;

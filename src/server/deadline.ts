@@ -11,8 +11,11 @@ const MARGIN_SHARE = 0.1;
 
 /** How long the service works on a call for which the client waits `requestedMs`. */
 export function workingTimeMs(requestedMs: number | undefined, { defaultMs, maxMs }: Deadlines): number {
-  if (requestedMs === undefined || requestedMs > maxMs) {
-    return Math.min(requestedMs === undefined ? defaultMs : maxMs, maxMs);
+  if (requestedMs === undefined) {
+    return Math.min(defaultMs, maxMs);
+  }
+  if (requestedMs > maxMs) {
+    return maxMs;
   }
   return Math.max(0, Math.floor(requestedMs - Math.min(MARGIN_MS, requestedMs * MARGIN_SHARE)));
 }

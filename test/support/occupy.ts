@@ -1,4 +1,5 @@
 import { YEAR } from './samples.ts';
+import type { LogLines } from './service.ts';
 import type { TestDatabase } from './sql.ts';
 
 /** Keeps all writers of the chain, or of the file, waiting until it is released. */
@@ -11,4 +12,11 @@ export async function occupy(database: TestDatabase, studentId: string): Promise
     await database.query('select pg_advisory_xact_lock(hashtextextended(?, 0))', key);
   }
   return () => database.query('rollback');
+}
+
+/** Grows when a call has come as far as the lock: it waits for it on PostgreSQL, and tries again on SQLite. */
+export async function countWaits(database: TestDatabase, log: LogLines): Promise<number> {
+  return database.url.startsWith('sqlite:')
+    ? log.lines.filter(({ msg }) => msg === 'retry').length
+    : (await database.query('select 1 from pg_locks where not granted')).length;
 }
