@@ -58,10 +58,10 @@ const NEVER = new AbortController().signal;
 
 /**
  * Makes the function that works off a batch of jobs in one transaction, retried whole in a fresh one after a failure that
- * a retry can cure, and settles them. It answers the jobs whose chains another process holds.
+ * a retry can cure, and settles them. Where it may not wait, it answers the jobs whose chains another process holds.
  */
 export function createUnits({ orm, dialect, versionLock, retries }: UnitsOptions) {
-  return async function runUnit(jobs: readonly Job[]): Promise<readonly Job[]> {
+  return async function runUnit(jobs: readonly Job[], mayWait: boolean): Promise<readonly Job[]> {
     const call = patience(jobs);
     const { work } = jobs[0]!;
 
@@ -103,7 +103,7 @@ export function createUnits({ orm, dialect, versionLock, retries }: UnitsOptions
       if (chains.size === 0) {
         return { now: new Date(), locked: present };
       }
-      const { now, keys } = await dialect.lockChains(em, versionLock, [...chains.values()], timeoutMs);
+      const { now, keys } = await dialect.lockChains(em, versionLock, [...chains.values()], { timeoutMs, mayWait });
       return { now, locked: present.filter(({ chain }) => chain && keys.has(chainKey(chain))) };
     }
 
@@ -125,7 +125,7 @@ export function createUnits({ orm, dialect, versionLock, retries }: UnitsOptions
       if (jobs.length > 1 && !(error instanceof RetriesExhausted) && dialect.classify(error) === 'permanent') {
         // One of them is poison. It fails alone.
         for (const job of jobs) {
-          await runUnit([job]);
+          await runUnit([job], true);
         }
       } else {
         jobs.forEach((job) => job.reject(storageErrorOf(error, job.uncertain, dialect.classify)));

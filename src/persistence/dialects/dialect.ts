@@ -2,6 +2,7 @@ import type { MigrationObject, MikroORM, TransactionOptions } from '@mikro-orm/c
 import type { EntityManager } from '@mikro-orm/sql';
 import { entities } from '../entities.ts';
 import type { Failure } from '../retry.ts';
+import type { LaneConcurrency } from '../write-lanes.ts';
 
 /** One student's versions in one academic year. */
 export interface Chain {
@@ -29,6 +30,12 @@ export interface Connections {
   close(): Promise<void>;
 }
 
+export interface LockPatience {
+  readonly mayWait: boolean;
+  /** How long it may wait for one of them, and about how long the transaction may take. */
+  readonly timeoutMs: number;
+}
+
 export interface LockedChains {
   /** The database's time when they were locked. */
   readonly now: Date;
@@ -39,19 +46,19 @@ export interface LockedChains {
 export interface Dialect {
   readonly connect: (url: string, poolSize: number) => Promise<Connections>;
   /** Units of work that may run at once on a pool of this size. */
-  readonly writers: (poolSize: number) => number;
+  readonly writers: (poolSize: number) => LaneConcurrency;
   /** The write lane that a key belongs to. */
   readonly laneOf: (key: string) => string;
   readonly transaction: TransactionOptions;
   /**
-   * Locks chains until the transaction ends. One chain is waited for, at most `timeoutMs`. Of several, those that another
-   * process holds are left out, so that no chain waits for another's holder.
+   * Locks chains until the transaction ends. Those that another process holds are left out, so that no chain waits for
+   * another's holder, unless it may wait.
    */
   readonly lockChains: (
     em: EntityManager,
     lock: VersionLock,
     chains: readonly Chain[],
-    timeoutMs: number,
+    patience: LockPatience,
   ) => Promise<LockedChains>;
   /** Keeps other writers from the student's row until the transaction ends; answers the database's time then. */
   readonly lockStudent: (em: EntityManager, districtId: string, id: string, timeoutMs: number) => Promise<Date>;

@@ -67,7 +67,7 @@ export const sqlite: Dialect = {
       },
     };
   },
-  writers: () => 1,
+  writers: () => ({ shared: 1, total: 1 }),
   // One writer per file.
   laneOf: () => 'file',
   transaction: {},
