@@ -4,7 +4,14 @@ import { dialectOf } from './dialects/dialects.ts';
 import { StorageError } from './errors.ts';
 import { migrateSchema, requireSchema } from './migrate.ts';
 import { type Call, createRetryBudget, type Retry, withRetries } from './retry.ts';
-import { createUnits, type Job, type SharedWork, storageErrorOf, type UnitOfWork } from './unit-of-work.ts';
+import {
+  createUnits,
+  type Job,
+  type Reader,
+  type SharedWork,
+  storageErrorOf,
+  type UnitOfWork,
+} from './unit-of-work.ts';
 import { createWriteLanes } from './write-lanes.ts';
 
 export interface DatabaseOptions {
@@ -16,12 +23,6 @@ export interface DatabaseOptions {
   /** `auto` brings the schema up to date; `off` refuses an older one. */
   readonly migrate: 'auto' | 'off';
   readonly onRetry?: (retry: Retry) => void;
-}
-
-interface Reader {
-  readonly em: EntityManager;
-  /** SQL that is true where the JSON array in `column` holds the string of its one parameter. */
-  readonly includes: (column: string) => string;
 }
 
 export interface Database {
@@ -109,7 +110,7 @@ export async function openDatabase(options: DatabaseOptions): Promise<Database> 
       }) as Promise<Result>,
 
     async read(call, work) {
-      const attempt = () => work({ em: reader(), includes: dialect.includes });
+      const attempt = () => work({ em: reader(), sql: dialect.sql });
       // Reading twice does no harm, whatever became of the first time.
       const classify = (error: unknown) => {
         const failure = dialect.classify(error);

@@ -1,12 +1,17 @@
 import type { MikroORM } from '@mikro-orm/core';
 import type { EntityManager } from '@mikro-orm/sql';
-import { type Chain, chainKey, type Dialect, type VersionLock } from './dialects/dialect.ts';
+import { type Chain, chainKey, type Dialect, type SqlFragments, type VersionLock } from './dialects/dialect.ts';
 import { StorageError } from './errors.ts';
 import { type Call, type Failure, RetriesExhausted, type RetryOptions, withRetries } from './retry.ts';
 
-/** What the work of one transaction may use. It ends with the transaction, and another attempt gets a fresh one. */
-export interface UnitOfWork {
+/** What reads the database. */
+export interface Reader {
   readonly em: EntityManager;
+  readonly sql: SqlFragments;
+}
+
+/** What the work of one transaction may use. It ends with the transaction, and another attempt gets a fresh one. */
+export interface UnitOfWork extends Reader {
   /** From 1. */
   readonly attempt: number;
   /** The database's time: of the locks of the chains, where the work is about chains. */
@@ -77,7 +82,7 @@ export function createUnits({ orm, dialect, versionLock, retries }: UnitsOptions
         const { now, locked } = await lockChains(em, present, remainingMs());
         const lockStudent = (districtId: string, id: string) => dialect.lockStudent(em, districtId, id, remainingMs());
         const outcomes = await work(
-          { em, attempt: number, now, lockStudent },
+          { em, sql: dialect.sql, attempt: number, now, lockStudent },
           locked.map(({ member }) => member),
         );
         await em.flush();

@@ -43,6 +43,20 @@ export interface LockedChains {
   readonly keys: ReadonlySet<string>;
 }
 
+/** What the databases say differently inside a query. */
+export interface SqlFragments {
+  /** True where the JSON array in `column` holds the string of its one parameter. */
+  readonly includes: (column: string) => string;
+  /** Aggregates rows into a JSON array of objects, whose fields are the columns named; null when there are no rows. */
+  readonly jsonRows: (columns: Readonly<Record<string, string>>, orderBy: string) => string;
+}
+
+/** The pairs of a function that makes a JSON object. */
+export const jsonPairs = (columns: Readonly<Record<string, string>>) =>
+  Object.entries(columns)
+    .map(([field, column]) => `'${field}', ${column}`)
+    .join(', ');
+
 export interface Dialect {
   readonly connect: (url: string, poolSize: number) => Promise<Connections>;
   /** Units of work that may run at once on a pool of this size. */
@@ -62,8 +76,7 @@ export interface Dialect {
   ) => Promise<LockedChains>;
   /** Keeps other writers from the student's row until the transaction ends; answers the database's time then. */
   readonly lockStudent: (em: EntityManager, districtId: string, id: string, timeoutMs: number) => Promise<Date>;
-  /** SQL that is true where the JSON array in `column` holds the string of its one parameter. */
-  readonly includes: (column: string) => string;
+  readonly sql: SqlFragments;
   readonly classify: (error: unknown) => Failure;
   readonly isMissingTable: (error: unknown) => boolean;
   readonly migrations: MigrationObject[];

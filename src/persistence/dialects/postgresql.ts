@@ -7,6 +7,7 @@ import {
   type Chain,
   chainKey,
   type Dialect,
+  jsonPairs,
   type LockedChains,
   type LockPatience,
   migrationsOf,
@@ -122,7 +123,10 @@ export const postgresql: Dialect = {
     const [row] = await em.execute<LockRow[]>(LOCK_STUDENT, [...lockLimits(timeoutMs), districtId, id]);
     return timeOf(row);
   },
-  includes: (column) => `${column} @> to_jsonb(?::text)`,
+  sql: {
+    includes: (column) => `${column} @> to_jsonb(?::text)`,
+    jsonRows: (columns, orderBy) => `json_agg(json_build_object(${jsonPairs(columns)}) order by ${orderBy})::text`,
+  },
   // https://www.postgresql.org/docs/current/errcodes-appendix.html
   classify: classifier(
     {

@@ -6,7 +6,7 @@ import SqliteDatabase from 'better-sqlite3';
 import { CompiledQuery, type DatabaseConnection, SqliteDialect, SqliteDriver } from 'kysely';
 import { Initial } from '../migrations/sqlite/0001-initial.ts';
 import { classifier, rootMessage } from './classify.ts';
-import { chainKey, type Dialect, migrationsOf, ormOptions } from './dialect.ts';
+import { chainKey, type Dialect, jsonPairs, migrationsOf, ormOptions } from './dialect.ts';
 
 /** A deferred transaction that reads, then writes, may die with a SQLITE_BUSY_SNAPSHOT that no waiting can cure. */
 class ImmediateDriver extends SqliteDriver {
@@ -74,7 +74,10 @@ export const sqlite: Dialect = {
   // BEGIN IMMEDIATE holds the whole file.
   lockChains: async (_em, _lock, chains) => ({ now: new Date(), keys: new Set(chains.map(chainKey)) }),
   lockStudent: async () => new Date(),
-  includes: (column) => `exists (select 1 from json_each(${column}) where value = ?)`,
+  sql: {
+    includes: (column) => `exists (select 1 from json_each(${column}) where value = ?)`,
+    jsonRows: (columns, orderBy) => `json_group_array(json_object(${jsonPairs(columns)}) order by ${orderBy})`,
+  },
   // https://www.sqlite.org/rescode.html
   classify: classifier({
     conflict: [
