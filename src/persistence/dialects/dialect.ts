@@ -27,6 +27,7 @@ export interface Connections {
   readonly reader: MikroORM;
   /** For signs of life: a full pool is no outage. */
   readonly probe: MikroORM;
+  readonly migrator: MikroORM;
   close(): Promise<void>;
 }
 

@@ -1,3 +1,4 @@
+import { Socket } from 'node:net';
 import { IsolationLevel } from '@mikro-orm/core';
 import { MikroORM } from '@mikro-orm/postgresql';
 import type { EntityManager } from '@mikro-orm/sql';
@@ -14,17 +15,41 @@ import {
   ormOptions,
 } from './dialect.ts';
 
-/** The head of every lock statement: it bounds the wait of that very statement, and the life of a frozen service's locks. */
-const LOCK_LIMITS = `select set_config('lock_timeout', ?, true), set_config('idle_in_transaction_session_timeout', ?, true)`;
+/** The longest that one attempt waits for a lock; the caller's deadline may allow another. */
+const LOCK_WAIT_MS = 10_000;
 /** How long a service may pause in a transaction past the deadline, before PostgreSQL takes it for frozen. */
 const PAUSE_MS = 1000;
+/**
+ * A connection on which nothing moves for so long is dead, and its host may be gone without a word: no statement of the
+ * service takes so long, and none waits so long for a lock.
+ */
+const SILENCE_MS = 2 * LOCK_WAIT_MS;
+
+/** The head of every lock statement: it bounds the wait of that very statement, and those that follow. */
+const LOCK_LIMITS = `select set_config('lock_timeout', ?, true), set_config('statement_timeout', ?, true),
+  set_config('idle_in_transaction_session_timeout', ?, true)`;
 const LOCK_CLOCK = `floor(extract(epoch from clock_timestamp()) * 1000)::float8 as now`;
 const LOCK_STUDENT = `${LOCK_LIMITS}, ${LOCK_CLOCK} from students where district_id = ? and id = ? for no key update`;
 
 /** The parameters of LOCK_LIMITS. */
 function lockLimits(timeoutMs: number): string[] {
-  const limit = Math.max(1, Math.min(Math.floor(timeoutMs), 2 ** 30));
-  return [`${limit}ms`, `${limit + PAUSE_MS}ms`];
+  const remaining = Math.max(1, Math.floor(timeoutMs));
+  const limits = [
+    Math.min(remaining, LOCK_WAIT_MS),
+    Math.min(remaining, LOCK_WAIT_MS) + PAUSE_MS,
+    remaining + PAUSE_MS,
+  ];
+  return limits.map((limit) => `${limit}ms`);
+}
+
+/** Ended by the service, or it would wait for the answer as long as TCP does. */
+class SilentConnection extends Error {
+  readonly code = 'ETIMEDOUT';
+}
+
+function openSocket(): Socket {
+  const socket = new Socket();
+  return socket.setTimeout(SILENCE_MS, () => socket.destroy(new SilentConnection()));
 }
 
 interface LockRow {
@@ -79,23 +104,30 @@ async function lockByRow(
 
 export const postgresql: Dialect = {
   async connect(url, poolSize) {
-    const open = (max: number) =>
+    const open = (max: number, options: object = { stream: openSocket }) =>
       MikroORM.init({
         ...ormOptions,
         migrations: migrationsOf(postgresql),
         clientUrl: url,
         pool: { min: 0, max },
-        driverOptions: { connectionTimeoutMillis: 5000, keepAlive: true, application_name: 'iep-service' },
+        driverOptions: {
+          connectionTimeoutMillis: 5000,
+          keepAlive: true,
+          application_name: 'iep-service',
+          ...options,
+        },
       });
     const orm = await open(poolSize);
     const probe = await open(1);
+    // A migration may take its time.
+    const migrator = await open(1, {});
     return {
       writer: orm,
       reader: orm,
       probe,
+      migrator,
       async close() {
-        await orm.close(true);
-        await probe.close(true);
+        await Promise.all([orm, probe, migrator].map((one) => one.close(true)));
       },
     };
   },

@@ -58,6 +58,7 @@ export const sqlite: Dialect = {
       writer,
       reader,
       probe: reader,
+      migrator: writer,
       async close() {
         await reader.close(true);
         await writer.close(true);
