@@ -62,6 +62,8 @@ export interface Dialect {
   readonly connect: (url: string, poolSize: number) => Promise<Connections>;
   /** Units of work that may run at once on a pool of this size. */
   readonly writers: (poolSize: number) => LaneConcurrency;
+  /** Reads that may run at once on a pool of this size. */
+  readonly readers: (poolSize: number) => number;
   /** The write lane that a key belongs to. */
   readonly laneOf: (key: string) => string;
   readonly transaction: TransactionOptions;
@@ -79,6 +81,8 @@ export interface Dialect {
   readonly lockStudent: (em: EntityManager, districtId: string, id: string, timeoutMs: number) => Promise<Date>;
   readonly sql: SqlFragments;
   readonly classify: (error: unknown) => Failure;
+  /** Another writer took the version: where chains are locked, a sign that the lock does not hold. */
+  readonly isVersionTaken: (error: unknown) => boolean;
   readonly isMissingTable: (error: unknown) => boolean;
   readonly migrations: MigrationObject[];
   /** Keeps other processes from migrating until the transaction ends. */

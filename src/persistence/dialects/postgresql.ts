@@ -3,7 +3,7 @@ import { IsolationLevel } from '@mikro-orm/core';
 import { MikroORM } from '@mikro-orm/postgresql';
 import type { EntityManager } from '@mikro-orm/sql';
 import { Initial } from '../migrations/postgresql/0001-initial.ts';
-import { classifier, codeOf } from './classify.ts';
+import { classifier, codeOf, rootMessage } from './classify.ts';
 import {
   type Chain,
   chainKey,
@@ -136,6 +136,7 @@ export const postgresql: Dialect = {
     const total = poolSize < 3 ? poolSize : poolSize - Math.ceil(poolSize / 5);
     return { shared: Math.min(SHARED_UNITS, total), total };
   },
+  readers: (poolSize) => Math.max(1, poolSize - SHARED_UNITS),
   laneOf: (key) => key,
   // Above READ COMMITTED the snapshot is older than the lock, and the head that is read under it stale.
   transaction: { isolationLevel: IsolationLevel.READ_COMMITTED },
@@ -172,6 +173,7 @@ export const postgresql: Dialect = {
       [/^Connection terminated|^Client has encountered a connection error/, 'ambiguous'],
     ],
   ),
+  isVersionTaken: (error) => codeOf(error) === '23505' && rootMessage(error).includes('ieps_version_key'),
   isMissingTable: (error) => codeOf(error) === '42P01',
   migrations: [{ name: '0001-initial', class: Initial }],
   migrationColumns:

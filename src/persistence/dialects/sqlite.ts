@@ -69,6 +69,8 @@ export const sqlite: Dialect = {
     };
   },
   writers: () => ({ shared: 1, total: 1 }),
+  // They run in this process, one after the other.
+  readers: () => 1,
   // One writer per file.
   laneOf: () => 'file',
   transaction: {},
@@ -93,6 +95,7 @@ export const sqlite: Dialect = {
     ambiguous: ['SQLITE_IOERR', 'SQLITE_IOERR_FSYNC', 'SQLITE_IOERR_WRITE'],
     capacity: ['SQLITE_FULL', 'SQLITE_NOMEM', 'SQLITE_IOERR_NOMEM'],
   }),
+  isVersionTaken: (error) => /^UNIQUE constraint failed: .*ieps\.version/.test(rootMessage(error)),
   isMissingTable: (error) => /no such table/.test(rootMessage(error)),
   migrations: [{ name: '0001-initial', class: Initial }],
   migrationColumns:
