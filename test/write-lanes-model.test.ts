@@ -1,7 +1,7 @@
 /** Whatever a random day brings, the write lanes keep their rules. */
 import * as fc from 'fast-check';
 import { expect, it } from 'vitest';
-import { LANE_LIMITS, type LaneLimits } from '../src/persistence/write-lanes.ts';
+import { LANE_LIMITS, type LaneConcurrency, type LaneLimits } from '../src/persistence/write-lanes.ts';
 import { type Job, LANES, referee } from './support/lane-referee.ts';
 
 type Step =
@@ -24,7 +24,7 @@ const aStep = (mostAtOnce: number): fc.Arbitrary<Step> =>
         do: fc.constant('enqueue' as const),
         lane: fc.constantFrom(...LANES),
         kind: fc.oneof(
-          { weight: 4, arbitrary: fc.constantFrom('creation', 'update') },
+          { weight: 2, arbitrary: fc.constantFrom('creation', 'update') },
           { weight: 1, arbitrary: fc.constant(undefined) },
         ),
         /** Share of a batch. */
@@ -32,7 +32,7 @@ const aStep = (mostAtOnce: number): fc.Arbitrary<Step> =>
         count: fc.integer({ min: 1, max: mostAtOnce }),
       }),
     },
-    { weight: 2, arbitrary: fc.record({ do: fc.constant('cancel' as const), which: anIndex }) },
+    { weight: 4, arbitrary: fc.record({ do: fc.constant('cancel' as const), which: anIndex }) },
     {
       weight: 4,
       // A bit for each job of the batch; mostly nothing is left.
@@ -47,6 +47,10 @@ const aStep = (mostAtOnce: number): fc.Arbitrary<Step> =>
     },
   );
 
+const aConcurrency: fc.Arbitrary<LaneConcurrency> = fc
+  .record({ shared: fc.integer({ min: 1, max: 3 }), more: fc.nat({ max: 2 }) })
+  .map(({ shared, more }) => ({ shared, total: shared + more }));
+
 const smallLimits: fc.Arbitrary<LaneLimits> = fc.record({
   batchJobs: fc.integer({ min: 1, max: 5 }),
   batchBytes: fc.constantFrom(10, 100),
@@ -56,7 +60,7 @@ const smallLimits: fc.Arbitrary<LaneLimits> = fc.record({
 });
 
 /** Lives through the steps, lets everything end, and answers whether the lanes are as good as new. */
-async function live(concurrency: number, limits: LaneLimits, steps: readonly Step[]): Promise<void> {
+async function live(concurrency: LaneConcurrency, limits: LaneLimits, steps: readonly Step[]): Promise<void> {
   const lanes = referee(concurrency, limits);
   const jobs: Job[] = [];
   const accepted: Job[] = [];
@@ -74,7 +78,7 @@ async function live(concurrency: number, limits: LaneLimits, steps: readonly Ste
         break;
       case 'cancel':
         if (accepted.length > 0) {
-          lanes.cancel(accepted[step.which % accepted.length]!);
+          lanes.cancel(accepted.at(-1 - (step.which % Math.min(4, accepted.length)))!);
         }
         break;
       case 'finish': {
@@ -94,11 +98,11 @@ async function live(concurrency: number, limits: LaneLimits, steps: readonly Ste
 /** Every job and byte that once waited is forgotten. */
 async function expectAllRoom(
   lanes: ReturnType<typeof referee>,
-  concurrency: number,
+  { total }: LaneConcurrency,
   limits: LaneLimits,
 ): Promise<void> {
   const fill = (lane: string, bytes: number) => lanes.enqueue({ id: -1, lane, kind: undefined, bytes });
-  const busy = LANES.slice(0, concurrency);
+  const busy = LANES.slice(0, total);
   expect(busy.map((lane) => fill(lane, 0))).toEqual(busy.map(() => true));
   const room = Math.min(limits.totalJobs, limits.laneJobs * LANES.length);
   for (let job = 0; job < room; job++) {
@@ -110,17 +114,19 @@ async function expectAllRoom(
 
 it('write lanes keep every rule, with small limits', async () => {
   await fc.assert(
-    fc.asyncProperty(fc.integer({ min: 1, max: 4 }), smallLimits, fc.array(aStep(3), { maxLength: 80 }), live),
-    { numRuns: 500 },
+    fc.asyncProperty(aConcurrency, smallLimits, fc.array(aStep(3), { maxLength: 80, size: 'max' }), live),
+    {
+      numRuns: 600,
+    },
   );
 });
 
 it('write lanes keep every rule, with the limits of the service', async () => {
   await fc.assert(
     fc.asyncProperty(
-      fc.integer({ min: 1, max: 4 }),
+      aConcurrency,
       fc.constant({ ...LANE_LIMITS, laneJobs: 200, totalJobs: 500 }),
-      fc.array(aStep(150), { maxLength: 30 }),
+      fc.array(aStep(150), { maxLength: 30, size: 'max' }),
       live,
     ),
     { numRuns: 30 },

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { createWriteLanes, LANE_LIMITS, type LaneLimits } from '../src/persistence/write-lanes.ts';
+import { createWriteLanes, LANE_LIMITS, type LaneJob, type LaneLimits } from '../src/persistence/write-lanes.ts';
 
 interface Job {
   readonly name: string;
@@ -136,6 +136,38 @@ describe('write lanes', () => {
     await finish(0);
     enqueue('a3');
     expect(batches).toEqual([['a1'], ['a3']]);
+  });
+
+  it('start at once what a job that was taken out kept waiting', () => {
+    const { batches, enqueue, cancel } = workshop(3, {}, 1);
+    enqueue('a1');
+    const [b1, c1] = [enqueue('b1'), enqueue('c1')];
+    enqueue('b2', { kind: undefined });
+    // One more batch may run, but not one that lanes may share.
+    expect(batches).toEqual([['a1']]);
+    cancel(c1);
+    enqueue('c2', { kind: undefined });
+    expect(batches).toEqual([['a1'], ['c2']]);
+    cancel(b1);
+    expect(batches).toEqual([['a1'], ['c2'], ['b2']]);
+  });
+
+  it('forget lanes that were emptied while they waited, however many', async () => {
+    const ran: number[] = [];
+    const { promise, resolve } = Promise.withResolvers<never[]>();
+    const lanes = createWriteLanes<LaneJob & { readonly place: number }>({ shared: 1, total: 1 }, ([job]) => {
+      ran.push(job!.place);
+      return promise;
+    });
+    for (let place = 0; place < 20_000; place++) {
+      const job = { place, kind: SHARED, bytes: 1 };
+      lanes.enqueue(`${place}`, job);
+      lanes.cancel(`${place}`, job);
+    }
+    lanes.enqueue('last', { place: 20_000, kind: SHARED, bytes: 1 });
+    resolve([]);
+    await new Promise((next) => void setImmediate(next));
+    expect(ran).toEqual([0, 20_000]);
   });
 
   it.each([
