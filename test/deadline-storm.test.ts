@@ -122,7 +122,7 @@ describe('a storm of deadlines on chains of their own', () => {
     patient.push(client.createIep({ studentId: waiting, academicYear: YEAR }, { timeoutMs: 20_000 }));
     await release();
     console.log('chains of their own:', tally(gone));
-    expect(gone.filter(({ code }) => code !== 'DEADLINE_EXCEEDED')).toEqual([]);
+    expect([...new Set(gone.map(({ code }) => code))]).toEqual(['DEADLINE_EXCEEDED']);
     expect(tally(await Promise.all(patient))).toEqual({ 'OK/yes': 3 });
     const answers = await Promise.all(
       next.map((studentId) => client.createIep({ studentId, academicYear: YEAR }, { timeoutMs: 10_000 })),
