@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { createWriteLanes, LANE_LIMITS, type LaneJob, type LaneLimits } from '../src/persistence/write-lanes.ts';
+import { turns } from './support/lane-referee.ts';
 
 interface Job extends LaneJob {
   readonly name: string;
@@ -33,7 +34,7 @@ function workshop(total: number, limits: Partial<LaneLimits> = {}, shared = tota
   const cancel = (job: Job) => lanes.cancel(job.name.slice(0, 1), job);
   const finish = async (batch: number, left: readonly Job[] = []) => {
     ends[batch]?.(left);
-    await new Promise((resolve) => void setImmediate(resolve));
+    await turns();
   };
   return { batches, waiting, enqueue, cancel, finish };
 }
@@ -164,7 +165,7 @@ describe('write lanes', () => {
     }
     lanes.enqueue('last', { ...ANY, place: 20_000 });
     resolve([]);
-    await new Promise((next) => void setImmediate(next));
+    await turns();
     expect(ran).toEqual([0, 20_000]);
   });
 

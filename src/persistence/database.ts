@@ -56,6 +56,9 @@ export interface Database {
   close(): Promise<void>;
 }
 
+/** What is turned away unread costs the least, so it is sooner than what a lane turns away. */
+const UNREAD_PATIENCE = 0.25;
+
 /** Throws the driver's error when the database cannot be reached, and an error that says so when it lacks tables. */
 export async function openDatabase(options: DatabaseOptions): Promise<Database> {
   const dialect = dialectOf(options.url);
@@ -128,7 +131,7 @@ export async function openDatabase(options: DatabaseOptions): Promise<Database> 
         work: (unit, members) => work(unit, members as Member[]),
       }) as Promise<Result>,
 
-    isOverloaded: (deadline) => isTooLong(lanes.delayMs(), { queuedAt: Date.now(), deadline }),
+    isOverloaded: (deadline) => isTooLong(lanes.delayMs(), { queuedAt: Date.now(), deadline }, UNREAD_PATIENCE),
 
     async read(call, work) {
       const attempt = () => passGate(call, () => work({ em: reader(), sql: dialect.sql }));

@@ -9,8 +9,12 @@ const SHORT_MS = 50;
  * A queue in which every call waits for about as long as its caller does serves nobody: each is given up when its turn
  * comes. So a call is turned away at once when those before it have waited for half of the time that it has.
  */
-export function isTooLong(delayMs: number, { queuedAt, deadline }: { queuedAt: number; deadline: number }): boolean {
-  return delayMs > Math.max(SHORT_MS, (deadline - queuedAt) * PATIENCE);
+export function isTooLong(
+  delayMs: number,
+  { queuedAt, deadline }: { queuedAt: number; deadline: number },
+  patience = PATIENCE,
+): boolean {
+  return delayMs > Math.max(SHORT_MS, (deadline - queuedAt) * patience);
 }
 
 const WINDOW_MS = 100;
@@ -40,5 +44,25 @@ export function createDelayGauge(now: () => number = Date.now) {
       const least = Math.min(current.least, previous.least);
       return least === Infinity ? 0 : least;
     },
+  };
+}
+
+/** How many milliseconds a job takes of late, those that run at once counted together. */
+export function createPaceGauge(now: () => number = Date.now) {
+  let since = now();
+  let done = 0;
+  let msPerJob = 0;
+  return {
+    note(jobs: number): void {
+      done += jobs;
+      const elapsed = now() - since;
+      if (elapsed >= WINDOW_MS) {
+        // An idle time is nobody's pace.
+        msPerJob = elapsed < 10 * WINDOW_MS ? elapsed / Math.max(1, done) : 0;
+        since = now();
+        done = 0;
+      }
+    },
+    read: () => msPerJob,
   };
 }

@@ -87,6 +87,10 @@ export function createUnits({ orm, dialect, versionLock, retries }: UnitsOptions
       try {
         await em.begin(dialect.transaction);
         const { now, locked } = await lockChains(em, present, remainingMs());
+        if (locked.length === 0) {
+          await em.rollback();
+          return present;
+        }
         const lockStudent = (districtId: string, id: string) => dialect.lockStudent(em, districtId, id, remainingMs());
         const outcomes = await work(
           { em, sql: dialect.sql, attempt: number, now, lockStudent },

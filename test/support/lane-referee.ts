@@ -1,4 +1,5 @@
 /** The rules of the write lanes, and a referee who holds every step of real lanes against them. */
+import { setImmediate } from 'node:timers/promises';
 import { expect } from 'vitest';
 import { createWriteLanes, type LaneConcurrency, type LaneLimits } from '../../src/persistence/write-lanes.ts';
 
@@ -27,6 +28,12 @@ interface Batch {
   readonly jobs: readonly Job[];
   readonly mayWait: boolean;
   readonly end: (left: readonly Job[]) => void;
+}
+
+/** Between two batches the lanes let the event loop turn once. */
+export async function turns(): Promise<void> {
+  await setImmediate();
+  await setImmediate();
 }
 
 export const LANES = ['a', 'b', 'c', 'd'];
@@ -169,7 +176,7 @@ export function referee(concurrency: LaneConcurrency, limits: LaneLimits) {
       lane.running = false;
     }
     batch.end(left);
-    await new Promise((resolve) => void setImmediate(resolve));
+    await turns();
     expectBusy();
   }
 
