@@ -1,5 +1,5 @@
 import { toBinary } from '@bufbuild/protobuf';
-import type { ServiceImpl } from '@connectrpc/connect';
+import { Code, ConnectError, type ServiceImpl } from '@connectrpc/connect';
 import { IepSchema } from '../gen/iep/v1/iep_pb.ts';
 import type { IEPService } from '../gen/iep/v1/iep_service_pb.ts';
 import { createIep, previewIep } from '../iep/create-iep.ts';
@@ -83,5 +83,22 @@ export function createIepService(db: Database): ServiceImpl<typeof IEPService> {
       }
       return { ieps };
     },
+
+    // RPCs of the contract that are not written yet.
+    updateIep: unwritten,
+    submitIep: unwritten,
+    returnIep: unwritten,
+    approveIep: unwritten,
+    activateIep: unwritten,
+    endIep: unwritten,
+    discardIep: unwritten,
+    compareIeps: unwritten,
+    recordGoalProgress: unwritten,
+    listAuditEvents: unwritten,
+    watchIeps: unwritten,
   };
+}
+
+function unwritten(): never {
+  throw new ConnectError('This RPC is not written yet.', Code.Unimplemented);
 }
