@@ -94,16 +94,18 @@ async function createTogether(
 
 function add(em: EntityManager, caller: Caller, command: CreateIepCommand, allocation: Allocation): IepDocument {
   const iep = em.create(Iep, { ...draft(caller, command, allocation), id: randomUUIDv7() });
-  const goals = command.goals.map((goal, position) =>
-    em.create(Goal, {
+  const goals = command.goals.map((goal, position) => {
+    const id = randomUUIDv7();
+    return em.create(Goal, {
       ...goal,
       districtId: caller.districtId,
-      id: randomUUIDv7(),
+      id,
       iep,
+      lineageId: id,
       position,
       goalKey: goal.goalKey ?? randomUUIDv7(),
-    }),
-  );
+    });
+  });
   return { iep, goals };
 }
 
@@ -140,6 +142,7 @@ function draft(caller: Caller, command: CreateIepCommand, allocation: Allocation
     academicYear: command.academicYear,
     version: allocation.version,
     parentVersionId: allocation.parentVersionId,
+    basedOnIepId: null,
     kind: command.kind ?? (allocation.version === 1 ? 'INITIAL' : 'ANNUAL'),
     status: 'DRAFT',
     content: command.content,
@@ -149,6 +152,9 @@ function draft(caller: Caller, command: CreateIepCommand, allocation: Allocation
     createdBy: caller.principal,
     createTime: allocation.createTime,
     updateTime: allocation.createTime,
+    approvedBy: null,
+    approveTime: null,
+    contentSha256: null,
     revision: 1,
     rowVersion: 1,
   };

@@ -7,7 +7,7 @@ import { invalidField, Refusal } from './errors.ts';
 import { requireStudent } from './find-students.ts';
 
 /** What a goal says, apart from where it stands. */
-export type GoalContent = Omit<Goal, 'districtId' | 'iep' | 'iepId' | 'position'>;
+export type GoalContent = Omit<Goal, 'districtId' | 'iep' | 'iepId' | 'lineageId' | 'position'>;
 
 /** A version with its goals, in the author's order. */
 export interface IepDocument {

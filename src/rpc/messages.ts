@@ -40,6 +40,7 @@ export function toIep({ iep, goals }: IepDocument): Iep {
     academicYear: iep.academicYear,
     version: iep.version,
     parentVersionId: iep.parentVersionId ?? '',
+    basedOnIepId: iep.basedOnIepId ?? '',
     kind: numberOf(IepKind, iep.kind),
     status: numberOf(IepStatus, iep.status),
     content: iep.content as JsonObject,
@@ -50,7 +51,10 @@ export function toIep({ iep, goals }: IepDocument): Iep {
     createdBy: iep.createdBy,
     createTime: timestampFromDate(iep.createTime),
     updateTime: timestampFromDate(iep.updateTime),
+    approvedBy: iep.approvedBy ?? '',
+    ...(iep.approveTime && { approveTime: timestampFromDate(iep.approveTime) }),
     revision: iep.revision,
+    contentSha256: iep.contentSha256 ?? '',
     // A preview stands for no state.
     etag: iep.id === '' ? '' : etagOf(iep),
   });

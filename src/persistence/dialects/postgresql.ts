@@ -2,6 +2,7 @@ import { IsolationLevel } from '@mikro-orm/core';
 import { MikroORM } from '@mikro-orm/postgresql';
 import type { EntityManager } from '@mikro-orm/sql';
 import { Initial } from '../migrations/postgresql/0001-initial.ts';
+import { Lifecycle } from '../migrations/postgresql/0002-lifecycle.ts';
 import { classifier, codeOf } from './classify.ts';
 import { type Chain, chainKey, type Dialect, type LockedChains, migrationsOf, ormOptions } from './dialect.ts';
 
@@ -116,7 +117,10 @@ export const postgresql: Dialect = {
     ],
   ),
   isMissingTable: (error) => codeOf(error) === '42P01',
-  migrations: [{ name: '0001-initial', class: Initial }],
+  migrations: [
+    { name: '0001-initial', class: Initial },
+    { name: '0002-lifecycle', class: Lifecycle },
+  ],
   migrationColumns:
     'id serial primary key, name varchar(255) not null, executed_at timestamptz not null default current_timestamp',
   migrationLock: `select pg_advisory_xact_lock(hashtextextended('iep:migrations', 0))`,
