@@ -18,6 +18,10 @@ export function formatRate(callsPerSecond: number): string {
   return Math.round(callsPerSecond).toLocaleString('en-US');
 }
 
+export function formatMegabytes(megabytes: number): string {
+  return `${formatFigure(megabytes)} MB`;
+}
+
 /** Undefined where it cannot be told. */
 export function formatCores(cores: number | undefined): string {
   return cores === undefined ? '-' : cores.toFixed(2);

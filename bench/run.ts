@@ -1,15 +1,21 @@
-/** `npm run bench`: every scenario on every database, held against its budget. options.ts has options and exit codes. */
+/** `npm run bench`: every scenario and probe, held against its budget. options.ts has options and exit codes. */
 import { chmod, mkdtempDisposable } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
+import { compareWithFloor, hasFloor } from './floor/compare.ts';
+import { findPgbench } from './floor/pgbench.ts';
 import { messageOf } from './format.ts';
-import { findGhz, GHZ_MISSING } from './ghz.ts';
-import { measure, type MeasureOptions } from './measure.ts';
+import { findGhz, GHZ_MISSING } from './load/ghz.ts';
+import { measureLoad, type MeasureOptions } from './load/measure.ts';
+import { readScenario } from './load/scenario.ts';
 import { OptionError, readOptions, USAGE } from './options.ts';
-import { isKept, type Outcome, progressLine } from './outcome.ts';
-import { writeReport } from './report.ts';
-import { readScenario, type Scenario } from './scenario.ts';
-import { type DatabaseName, startTarget } from './targets.ts';
+import { type Outcome, stateOf } from './outcome.ts';
+import type { Plan } from './plan.ts';
+import { runProbe } from './probes/probe.ts';
+import { createRecorder, type Recorder } from './recorder.ts';
+import { writeReport } from './report/report.ts';
+import { type Server, startServer } from './target/server.ts';
+import { startTarget } from './target/target.ts';
 
 const KEPT = 0;
 const MISSED = 1;
@@ -26,12 +32,12 @@ async function main(): Promise<number> {
     console.error(GHZ_MISSING);
     return INVALID;
   }
-  const scenarios = await Promise.all(options.scenarios.map((name) => readScenario(name)));
   const signal = untilInterrupted();
   await using _folder = await temporaryFolder();
+  const pgbench = await findPgbench();
   const outcomes: Outcome[] = [];
-  for (const database of options.databases) {
-    outcomes.push(...(await runOn(database, scenarios, { ghz, quick: options.quick, signal })));
+  for (const plan of options.plans) {
+    outcomes.push(...(await runPlan(plan, { ghz, pgbench, quick: options.quick, signal })));
     if (signal.aborted) {
       console.error('interrupted');
       return INVALID;
@@ -50,36 +56,25 @@ async function temporaryFolder(): Promise<AsyncDisposable> {
   return folder;
 }
 
-/** Never throws: whatever goes wrong makes the scenarios that it hits invalid. */
-async function runOn(
-  database: DatabaseName,
-  scenarios: readonly Scenario[],
-  options: MeasureOptions,
-): Promise<Outcome[]> {
-  const outcomes: Outcome[] = [];
-  const add = (outcome: Outcome) => {
-    if (options.signal.aborted) {
-      // What an interruption broke is no news.
-      return;
-    }
-    outcomes.push(outcome);
-    console.log(progressLine(outcome));
-  };
+interface RunOptions extends MeasureOptions {
+  readonly pgbench: string | undefined;
+}
+
+/** Never throws: whatever goes wrong makes invalid what it hits. */
+async function runPlan(plan: Plan, options: RunOptions): Promise<Outcome[]> {
+  const { database } = plan;
+  const recorder = createRecorder(options.signal);
   const resources = new AsyncDisposableStack();
   try {
-    const target = await startTarget(database, resources);
-    for (const scenario of scenarios) {
-      if (options.signal.aborted) {
-        break;
-      }
-      try {
-        add(await measure(target, scenario, options));
-      } catch (error) {
-        add({ database, scenario: scenario.name, invalid: target.endOfService() ?? messageOf(error) });
-      }
+    const server = await startServer(database, resources);
+    if (plan.scenarios.length > 0) {
+      await runScenarios(server, plan, options, recorder);
+    }
+    for (const name of plan.probes) {
+      await recorder.record({ database, name }, async () => ({ figures: await runProbe(name, server, options) }));
     }
   } catch (error) {
-    scenarios.forEach(({ name }) => add({ database, scenario: name, invalid: `cannot start: ${messageOf(error)}` }));
+    recorder.add({ database, name: 'start', invalid: `cannot start: ${messageOf(error)}` });
   }
   try {
     await resources.disposeAsync();
@@ -88,14 +83,37 @@ async function runOn(
       console.error(`cleaning up: ${messageOf(error)}`);
     }
   }
-  return outcomes;
+  return recorder.outcomes;
+}
+
+/** All on one service; where there is a floor, it is measured right after what stands beside it. */
+async function runScenarios(server: Server, plan: Plan, options: RunOptions, recorder: Recorder): Promise<void> {
+  const { database } = plan;
+  await using resources = new AsyncDisposableStack();
+  const target = await startTarget(server, resources);
+  for (const name of plan.scenarios) {
+    const scenario = await readScenario(name);
+    const measured = await recorder.record({ database, name }, async () => {
+      try {
+        return await measureLoad(target, scenario, options);
+      } catch (error) {
+        // Why the service is gone says more than that nobody answers.
+        target.requireService();
+        throw error;
+      }
+    });
+    if (measured && hasFloor(database, name)) {
+      const rate = measured.load.statistics.callsPerSecond;
+      await recorder.record({ database, name: `${name}/floor` }, async () => ({
+        figures: await compareWithFloor(server, scenario, rate, options),
+      }));
+    }
+  }
 }
 
 function exitCodeOf(outcomes: readonly Outcome[]): number {
-  if (outcomes.some((outcome) => 'invalid' in outcome)) {
-    return INVALID;
-  }
-  return outcomes.every((outcome) => isKept(outcome)) ? KEPT : MISSED;
+  const states = outcomes.map(stateOf);
+  return states.includes('invalid') ? INVALID : states.includes('missed') ? MISSED : KEPT;
 }
 
 /** The first signal ends the load and cleans up; the second one ends the process. */

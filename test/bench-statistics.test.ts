@@ -1,8 +1,9 @@
 import { describe, expect, it } from 'vitest';
-import { assertionsOf } from '../bench/budget.ts';
-import { callsOf } from '../bench/ghz.ts';
+import { requirementOf } from '../bench/figure.ts';
 import { InvalidRun } from '../bench/invalid-run.ts';
-import { type Call, isSuccess, percentile, statisticsOf } from '../bench/statistics.ts';
+import { budgetFigures } from '../bench/load/budget.ts';
+import { callsOf } from '../bench/load/ghz.ts';
+import { type Call, isSuccess, percentile, statisticsOf } from '../bench/load/statistics.ts';
 
 const TIMEOUT_MS = 20_000;
 
@@ -67,7 +68,7 @@ describe('statistics', () => {
   });
 });
 
-describe('assertions', () => {
+describe('budgets', () => {
   const budget = { successRate: 1, averageMs: 40, p50Ms: 50, p95Ms: 200, p99Ms: 200 };
   const seedBudget = [
     { requirement: 'mixed workload > 90 %', measure: 'successRate', above: 0.9 },
@@ -75,8 +76,8 @@ describe('assertions', () => {
   ] as const;
 
   function missed(calls: Call[]): string[] {
-    const assertions = assertionsOf(statisticsOf(calls, TIMEOUT_MS), { budget, seedBudget: [...seedBudget] });
-    return assertions.filter(({ kept }) => !kept).map(({ requirement }) => requirement);
+    const figures = budgetFigures(statisticsOf(calls, TIMEOUT_MS), { budget, seedBudget: [...seedBudget] });
+    return figures.filter(({ kept }) => kept === false).map(requirementOf);
   }
 
   it('are kept below the bounds', () => {
@@ -112,13 +113,20 @@ describe("ghz's report", () => {
   }
 
   it('has durations in nanoseconds, and the ends of the calls', () => {
-    const calls = callsOf(report({ OK: 1 }, detail), { method, calls: 1 });
+    const calls = callsOf(report({ OK: 1 }, detail), { method, amount: { calls: 1 } });
     expect(calls).toEqual([{ status: 'OK', latencyMs: 12.5, endMs: Date.UTC(2026, 0, 2, 3, 4, 5, 123) }]);
   });
 
   it('may be about nothing but failures', () => {
-    const calls = callsOf(report({ Unavailable: 1 }, { ...detail, status: 'Unavailable' }), { method, calls: 1 });
+    const calls = callsOf(report({ Unavailable: 1 }, { ...detail, status: 'Unavailable' }), {
+      method,
+      amount: { calls: 1 },
+    });
     expect(calls.map(isSuccess)).toEqual([false]);
+  });
+
+  it('has as many calls as there were when it was time that was ordered', () => {
+    expect(callsOf(report({ OK: 2 }, detail, detail), { method, amount: { seconds: 1 } })).toHaveLength(2);
   });
 
   it.each([
@@ -127,6 +135,6 @@ describe("ghz's report", () => {
     ['lacks a call', report({ OK: 1 }, detail)],
     ['contradicts itself', report({ OK: 1, Unavailable: 1 }, detail, detail)],
   ])('makes the run invalid when it %s', (_, json) => {
-    expect(() => callsOf(json, { method, calls: 2 })).toThrow(InvalidRun);
+    expect(() => callsOf(json, { method, amount: { calls: 2 } })).toThrow(InvalidRun);
   });
 });

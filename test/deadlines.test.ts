@@ -5,7 +5,7 @@ import { Code } from '@connectrpc/connect';
 import { afterAll, beforeAll, expect, it, vi } from 'vitest';
 import { countRows, refusalOf } from './support/refusal.ts';
 import { describeOnBoth, expectInvariants } from './support/databases.ts';
-import { countWaits } from './support/occupy.ts';
+import { countWaits, occupy } from './support/occupy.ts';
 import { newStudent, YEAR } from './support/samples.ts';
 import { clientsOf, failureOf, type LogLines, type RunningService, startInProcess } from './support/service.ts';
 import type { TestDatabase } from './support/sql.ts';
@@ -37,18 +37,13 @@ describeOnBoth('deadlines', (backend) => {
     await database.drop();
   });
 
-  /** Keeps everybody from writing documents until `work` is done. */
-  async function whileLocked<T>(work: () => Promise<T>): Promise<T> {
-    if (backend.name === 'SQLite') {
-      await database.query('begin immediate');
-    } else {
-      await database.query('begin');
-      await database.query('lock table ieps in exclusive mode');
-    }
+  /** Keeps everybody from writing documents of these students until `work` is done. */
+  async function whileLocked<T>(students: string[], work: () => Promise<T>): Promise<T> {
+    const release = await occupy(database, ...students);
     try {
       return await work();
     } finally {
-      await database.query('rollback');
+      await release();
     }
   }
 
@@ -57,7 +52,7 @@ describeOnBoth('deadlines', (backend) => {
   it('are kept, with details, and nothing is written afterwards', async () => {
     const request = { studentId: await newStudent(service.client), academicYear: YEAR };
     const rows = await countRows(database);
-    await whileLocked(async () => {
+    await whileLocked([request.studentId], async () => {
       const calls = callers().map((client) => refusalOf(client.createIep(request, deadline(0.5))));
       expect(await Promise.all(calls)).toEqual(calls.map(() => notExecuted));
     });
@@ -69,7 +64,7 @@ describeOnBoth('deadlines', (backend) => {
 
   it('are those of the configuration where a call brings none, or one that is too long', async () => {
     const request = { studentId: await newStudent(service.client), academicYear: YEAR };
-    await whileLocked(async () => {
+    await whileLocked([request.studentId], async () => {
       const calls = callers(hasty).flatMap((client) => [
         refusalOf(client.createIep(request)),
         refusalOf(client.createIep(request, deadline(DAYS_30))),
@@ -89,7 +84,7 @@ describeOnBoth('deadlines', (backend) => {
 
   it('of 30 days are not over at once', async () => {
     const request = { studentId: await newStudent(service.client), academicYear: YEAR };
-    const calls = await whileLocked(async () => {
+    const calls = await whileLocked([request.studentId], async () => {
       const waiting = callers().map((client) => client.createIep(request, deadline(DAYS_30)));
       expect(await Promise.race([...waiting, sleep(300, 'still waiting')])).toBe('still waiting');
       return waiting;
@@ -105,7 +100,8 @@ describeOnBoth('deadlines', (backend) => {
         request: { studentId: await newStudent(client), academicYear: YEAR },
       })),
     );
-    await whileLocked(async () => {
+    const students = cancelled.map(({ request }) => request.studentId);
+    await whileLocked(students, async () => {
       for (const { client, request } of cancelled) {
         const waits = await countWaits(database, service.log);
         const requestId = randomUUID();

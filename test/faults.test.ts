@@ -161,6 +161,24 @@ describe('a commit whose answer is lost', () => {
   });
 });
 
+describe('a connection that falls silent during COMMIT', () => {
+  it('is given up, and its caller and those behind it get their versions', { timeout: 60_000 }, async () => {
+    const database = await postgresql.create();
+    const proxy = await openCommitProxy(database.url);
+    const service = await startInProcess(proxy.url, { LOG_LEVEL: 'info' });
+    const studentId = await newStudent(service.client);
+    proxy.loseAnswer('silence');
+    const ieps = await createAtOnce([service.client], 3, studentId);
+    expectChain(ieps);
+    expect(await database.query('select id from ieps')).toHaveLength(3);
+    expect(service.log.lines.filter(({ msg }) => msg === 'retry')).toMatchObject([{ failure: 'ambiguous' }]);
+    await service.stop();
+    proxy.close();
+    await expectInvariants(database);
+    await database.drop();
+  });
+});
+
 describeOnBoth('callers who do not wait', (backend) => {
   it('spend no version', async () => {
     const database = await backend.create();

@@ -10,9 +10,9 @@ import {
   type RetryOptions,
   withRetries,
 } from '../src/persistence/retry.ts';
-import { describeOnBoth, expectInvariants } from './support/databases.ts';
+import { describeOnBoth, expectInvariants, postgresql } from './support/databases.ts';
 import { countWaits, occupy } from './support/occupy.ts';
-import { infoOf, newStudent, YEAR } from './support/samples.ts';
+import { infoOf, newIep, newStudent, YEAR } from './support/samples.ts';
 import { failureOf, startInProcess } from './support/service.ts';
 import type { TestDatabase } from './support/sql.ts';
 
@@ -227,5 +227,28 @@ describeOnBoth('a chain that another process holds', (backend) => {
     expect(failure.findDetails(RetryInfoSchema)[0]?.retryDelay?.nanos).toBeGreaterThan(0);
     expect(await database.query('select id from ieps')).toEqual([]);
     expect(await create(20_000)).toMatchObject({ version: 1 });
+  });
+});
+
+describe('a version that is taken without the lock', () => {
+  it('is an alarm, and the call gets the next one', async () => {
+    const database = await postgresql.create();
+    const service = await startInProcess(database.url, { LOG_LEVEL: 'info' });
+    const studentId = await newStudent(service.client);
+    await newIep(service.client, studentId);
+    await database.query('begin');
+    await database.query(`insert into ieps (district_id, id, student_id, academic_year, version, parent_version_id, kind,
+        status, content, created_by, create_time, update_time, revision, row_version)
+      select district_id, gen_random_uuid(), student_id, academic_year, 2, id, kind, status, content, created_by,
+        create_time, update_time, revision, row_version from ieps`);
+    const call = newIep(service.client, studentId);
+    await vi.waitUntil(async () => (await database.query('select 1 from pg_locks where not granted')).length > 0);
+    await database.query('commit');
+    expect(await call).toMatchObject({ version: 3 });
+    expect(service.log.lines.filter(({ level }) => level === 50)).toMatchObject([
+      { msg: 'a version was taken while its chain was locked: VERSION_LOCK does not work here', failure: 'conflict' },
+    ]);
+    await service.stop();
+    await database.drop();
   });
 });

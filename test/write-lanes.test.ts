@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { createWriteLanes, LANE_LIMITS, type LaneLimits } from '../src/persistence/write-lanes.ts';
+import { createWriteLanes, LANE_LIMITS, type LaneJob, type LaneLimits } from '../src/persistence/write-lanes.ts';
 
 interface Job {
   readonly name: string;
@@ -9,14 +9,17 @@ interface Job {
 
 const SHARED: unknown = 'shared';
 
-/** Lanes whose batches end when the test says so. */
-function workshop(concurrency: number, limits: Partial<LaneLimits> = {}) {
+/** Lanes whose batches end when the test says so; of `total` batches at once, `shared` may be shared. */
+function workshop(total: number, limits: Partial<LaneLimits> = {}, shared = total) {
   const batches: string[][] = [];
+  /** Which batches may wait for another process. */
+  const waiting: boolean[] = [];
   const ends: ((left: readonly Job[]) => void)[] = [];
   const lanes = createWriteLanes<Job>(
-    concurrency,
-    (batch) => {
+    { shared, total },
+    (batch, mayWait) => {
       batches.push(batch.map(({ name }) => name));
+      waiting.push(mayWait);
       const { promise, resolve } = Promise.withResolvers<readonly Job[]>();
       ends.push(resolve);
       return promise;
@@ -34,7 +37,7 @@ function workshop(concurrency: number, limits: Partial<LaneLimits> = {}) {
     ends[batch]?.(left);
     await new Promise((resolve) => void setImmediate(resolve));
   };
-  return { batches, enqueue, cancel, finish };
+  return { batches, waiting, enqueue, cancel, finish };
 }
 
 describe('write lanes', () => {
@@ -81,8 +84,8 @@ describe('write lanes', () => {
     expect(batches).toEqual([['a0'], ['a1', 'a2', 'a3'], ['a4', 'a5'], ['a6'], ['a7']]);
   });
 
-  it('run jobs again that could not be run beside others, before those behind them', async () => {
-    const { batches, enqueue, finish } = workshop(1);
+  it('run jobs again that would have had to wait, before those behind them, in a batch that may', async () => {
+    const { batches, waiting, enqueue, finish } = workshop(1);
     enqueue('x1');
     const [a1] = ['a1', 'a2', 'b1'].map((name) => enqueue(name));
     await finish(0);
@@ -90,10 +93,28 @@ describe('write lanes', () => {
     enqueue('a3');
     enqueue('b2');
     await finish(1, [a1!]);
-    // Lane a is left to itself until it has run.
+    enqueue('a4');
     await finish(2);
     await finish(3);
-    expect(batches.slice(2)).toEqual([['a1', 'a3'], ['b2']]);
+    // Lane a is left to itself until it is idle.
+    await finish(4);
+    enqueue('a5');
+    expect(batches.slice(2)).toEqual([['a1', 'a3'], ['b2'], ['a4'], ['a5']]);
+    expect(waiting).toEqual([false, false, true, false, true, false]);
+  });
+
+  it('let a lane that waits for another process hold up nobody else', async () => {
+    const { batches, enqueue, finish } = workshop(3, {}, 1);
+    const a1 = enqueue('a1');
+    const b1 = enqueue('b1');
+    await finish(0, [a1]);
+    await finish(1, [b1]);
+    expect(batches).toEqual([['a1'], ['b1'], ['a1'], ['b1']]);
+    enqueue('c1');
+    enqueue('d1');
+    expect(batches[4]).toEqual(['c1']);
+    await finish(4);
+    expect(batches[5]).toEqual(['d1']);
   });
 
   it('take a job out that has not started, and only that', async () => {
@@ -115,6 +136,38 @@ describe('write lanes', () => {
     await finish(0);
     enqueue('a3');
     expect(batches).toEqual([['a1'], ['a3']]);
+  });
+
+  it('start at once what a job that was taken out kept waiting', () => {
+    const { batches, enqueue, cancel } = workshop(3, {}, 1);
+    enqueue('a1');
+    const [b1, c1] = [enqueue('b1'), enqueue('c1')];
+    enqueue('b2', { kind: undefined });
+    // One more batch may run, but not one that lanes may share.
+    expect(batches).toEqual([['a1']]);
+    cancel(c1);
+    enqueue('c2', { kind: undefined });
+    expect(batches).toEqual([['a1'], ['c2']]);
+    cancel(b1);
+    expect(batches).toEqual([['a1'], ['c2'], ['b2']]);
+  });
+
+  it('forget lanes that were emptied while they waited, however many', async () => {
+    const ran: number[] = [];
+    const { promise, resolve } = Promise.withResolvers<never[]>();
+    const lanes = createWriteLanes<LaneJob & { readonly place: number }>({ shared: 1, total: 1 }, ([job]) => {
+      ran.push(job!.place);
+      return promise;
+    });
+    for (let place = 0; place < 20_000; place++) {
+      const job = { place, kind: SHARED, bytes: 1 };
+      lanes.enqueue(`${place}`, job);
+      lanes.cancel(`${place}`, job);
+    }
+    lanes.enqueue('last', { place: 20_000, kind: SHARED, bytes: 1 });
+    resolve([]);
+    await new Promise((next) => void setImmediate(next));
+    expect(ran).toEqual([0, 20_000]);
   });
 
   it.each([

@@ -8,7 +8,7 @@ import { type Allocation, readHeads } from './allocate-version.ts';
 import type { Caller } from './caller.ts';
 import { type Change, describeChange, earlierOf, findEarlier, recordChange } from './change.ts';
 import { Refusal } from './errors.ts';
-import { type GoalContent, type IepDocument, requireIep } from './find-ieps.ts';
+import { type GoalContent, type IepDocument, findIeps } from './iep-document.ts';
 
 export interface GoalDraft {
   /** Assigned when absent. */
@@ -64,22 +64,21 @@ async function createTogether(
     creations.map(({ chain }) => chain),
     unit.now,
   );
-  /** Made in this unit, by the id of their events' IEPs. */
-  const made = new Map<string, IepDocument>();
+  /** By id: what the events speak of, made before or in this unit. */
+  const documents = new Map((await findCreated(unit, events)).map((document) => [document.iep.id, document]));
   const outcomes: Outcome<IepDocument>[] = [];
   for (const { chain, command, change } of creations) {
     try {
       const [earlier] = earlierOf(events, change);
       if (earlier !== undefined) {
-        const iepId = earlier.iepId!;
-        outcomes.push({ value: made.get(iepId) ?? (await requireIep(unit.em, chain.districtId, iepId)) });
+        outcomes.push({ value: documents.get(earlier.iepId!)! });
         continue;
       }
       const allocation = heads.next(chain);
       requireLatest(command, allocation);
       const document = add(unit.em, change.caller, command, allocation);
       heads.take(chain, document.iep.id, allocation);
-      made.set(document.iep.id, document);
+      documents.set(document.iep.id, document);
       events.push(record(unit, change, document.iep));
       outcomes.push({ value: document });
     } catch (error) {
@@ -90,6 +89,18 @@ async function createTogether(
     }
   }
   return outcomes;
+}
+
+async function findCreated(unit: UnitOfWork, events: readonly ChangeEvent[]): Promise<IepDocument[]> {
+  const byDistrict = [...Map.groupBy(events, ({ districtId }) => districtId)];
+  const found = byDistrict.map(([districtId, own]) =>
+    findIeps(
+      unit,
+      districtId,
+      own.map(({ iepId }) => iepId!),
+    ),
+  );
+  return (await Promise.all(found)).flat();
 }
 
 function add(em: EntityManager, caller: Caller, command: CreateIepCommand, allocation: Allocation): IepDocument {

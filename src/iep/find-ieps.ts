@@ -1,49 +1,15 @@
-import { raw } from '@mikro-orm/core';
-import type { EntityManager } from '@mikro-orm/sql';
+import { Iep } from '../persistence/entities.ts';
 import type { Database } from '../persistence/database.ts';
-import { Goal, Iep } from '../persistence/entities.ts';
 import type { Caller } from './caller.ts';
 import { invalidField, Refusal } from './errors.ts';
 import { requireStudent } from './find-students.ts';
-
-/** What a goal says, apart from where it stands. */
-export type GoalContent = Omit<Goal, 'districtId' | 'iep' | 'iepId' | 'lineageId' | 'position'>;
-
-/** A version with its goals, in the author's order. */
-export interface IepDocument {
-  readonly iep: Iep;
-  readonly goals: readonly GoalContent[];
-}
+import { findDocuments, type IepDocument, requireIep } from './iep-document.ts';
 
 /** Documents fetched at a time while a list is read: each may be megabytes large. */
 const CHUNK = 25;
 
-async function withGoals(em: EntityManager, ieps: readonly Iep[]): Promise<IepDocument[]> {
-  const [first] = ieps;
-  if (first === undefined) {
-    return [];
-  }
-  const goals = await em.find(
-    Goal,
-    { districtId: first.districtId, iepId: { $in: ieps.map(({ id }) => id) } },
-    { orderBy: { position: 'asc' } },
-  );
-  const byIep = Map.groupBy(goals, ({ iepId }) => iepId);
-  return ieps.map((iep) => ({ iep, goals: byIep.get(iep.id) ?? [] }));
-}
-
-/** Reads one version; IEP_NOT_FOUND when the district has none with this id. */
-export async function requireIep(em: EntityManager, districtId: string, iepId: string): Promise<IepDocument> {
-  const iep = await em.findOne(Iep, { districtId, id: iepId });
-  if (iep === null) {
-    throw new Refusal('IEP_NOT_FOUND', { iepId });
-  }
-  const [document] = await withGoals(em, [iep]);
-  return document!;
-}
-
 export async function getIep(db: Database, caller: Caller, iepId: string): Promise<IepDocument> {
-  return db.read(caller, ({ em }) => requireIep(em, caller.districtId, iepId));
+  return db.read(caller, (reader) => requireIep(reader, caller.districtId, iepId));
 }
 
 /** The highest version of a chain. */
@@ -53,14 +19,17 @@ export async function getLatestIep(
   { studentId, academicYear }: { studentId: string; academicYear: string },
 ): Promise<IepDocument> {
   const { districtId } = caller;
-  return db.read(caller, async ({ em }) => {
-    const head = await em.findOne(Iep, { districtId, studentId, academicYear }, { orderBy: { version: 'desc' } });
-    if (head === null) {
-      await requireStudent(em, districtId, studentId);
+  return db.read(caller, async (reader) => {
+    const [latest] = await findDocuments(
+      reader,
+      'where district_id = ? and student_id = ? and academic_year = ? order by version desc limit 1',
+      [districtId, studentId, academicYear],
+    );
+    if (latest === undefined) {
+      await requireStudent(reader.em, districtId, studentId);
       throw new Refusal('IEP_NOT_FOUND', { studentId, academicYear });
     }
-    const [document] = await withGoals(em, [head]);
-    return document!;
+    return latest;
   });
 }
 
@@ -88,13 +57,18 @@ export async function* listIeps(db: Database, caller: Caller, query: ListIepsQue
     return { academicYear: anchor.academicYear, version: anchor.version };
   });
   for (;;) {
-    const after = last && { [raw('(academic_year, version) > (?, ?)', [last.academicYear, last.version])]: [] };
-    const documents = await db.read(caller, async ({ em }) =>
-      withGoals(
-        em,
-        await em.find(Iep, { ...chain, ...after }, { orderBy: { academicYear: 'asc', version: 'asc' }, limit: CHUNK }),
-      ),
-    );
+    const conditions = ['district_id = ?', 'student_id = ?'];
+    const params: unknown[] = [districtId, studentId];
+    if (academicYear !== undefined) {
+      conditions.push('academic_year = ?');
+      params.push(academicYear);
+    }
+    if (last !== null) {
+      conditions.push('(academic_year, version) > (?, ?)');
+      params.push(last.academicYear, last.version);
+    }
+    const clause = `where ${conditions.join(' and ')} order by academic_year, version limit ${CHUNK}`;
+    const documents = await db.read(caller, (reader) => findDocuments(reader, clause, params));
     yield* documents;
     last = documents.at(-1)?.iep ?? null;
     if (documents.length < CHUNK) {

@@ -33,12 +33,12 @@ export interface ListStudentsQuery {
 export async function listStudents(db: Database, caller: Caller, query: ListStudentsQuery): Promise<Student[]> {
   const { districtId } = caller;
   const { studentNumber, gradeLevel, disability, familyNamePrefix, after, limit } = query;
-  return db.read(caller, async ({ em, includes }) => {
+  return db.read(caller, async ({ em, sql }) => {
     const where = {
       districtId,
       ...(studentNumber !== undefined && { studentNumber }),
       ...(gradeLevel !== undefined && { gradeLevel }),
-      ...(disability !== undefined && { [raw(includes('disabilities'), [disability])]: [] }),
+      ...(disability !== undefined && { [raw(sql.includes('disabilities'), [disability])]: [] }),
       ...(familyNamePrefix !== undefined && { familyNameFolded: startsWith(foldCase(familyNamePrefix)) }),
       ...(after !== undefined && (await following(em, districtId, after))),
     };

@@ -3,8 +3,16 @@ import { type Chain, chainKey, type VersionLock } from './dialects/dialect.ts';
 import { dialectOf } from './dialects/dialects.ts';
 import { StorageError } from './errors.ts';
 import { migrateSchema, requireSchema } from './migrate.ts';
+import { createReadGate } from './read-gate.ts';
 import { type Call, createRetryBudget, type Retry, withRetries } from './retry.ts';
-import { createUnits, type Job, type SharedWork, storageErrorOf, type UnitOfWork } from './unit-of-work.ts';
+import {
+  createUnits,
+  type Job,
+  type Reader,
+  type SharedWork,
+  storageErrorOf,
+  type UnitOfWork,
+} from './unit-of-work.ts';
 import { createWriteLanes } from './write-lanes.ts';
 
 export interface DatabaseOptions {
@@ -15,13 +23,8 @@ export interface DatabaseOptions {
   readonly versionLock: VersionLock;
   /** `auto` brings the schema up to date; `off` refuses an older one. */
   readonly migrate: 'auto' | 'off';
-  readonly onRetry?: (retry: Retry) => void;
-}
-
-interface Reader {
-  readonly em: EntityManager;
-  /** SQL that is true where the JSON array in `column` holds the string of its one parameter. */
-  readonly includes: (column: string) => string;
+  /** `lockFailed`: another writer took a version although its chain was locked. */
+  readonly onRetry?: (retry: Retry, lockFailed: boolean) => void;
 }
 
 export interface Database {
@@ -51,11 +54,14 @@ export interface Database {
 
 /** Throws the driver's error when the database cannot be reached, and an error that says so when it lacks tables. */
 export async function openDatabase(options: DatabaseOptions): Promise<Database> {
-  const retries = { budget: createRetryBudget(), ...(options.onRetry && { onRetry: options.onRetry }) };
   const dialect = dialectOf(options.url);
+  const locks = options.versionLock !== 'none';
+  const onRetry = (retry: Retry) => options.onRetry?.(retry, locks && dialect.isVersionTaken(retry.error));
+  const retries = { budget: createRetryBudget(), onRetry };
   const connections = await dialect.connect(options.url, options.poolSize);
   const runUnit = createUnits({ orm: connections.writer, dialect, versionLock: options.versionLock, retries });
   const lanes = createWriteLanes(dialect.writers(options.poolSize), runUnit);
+  const passGate = createReadGate(dialect.readers(options.poolSize));
 
   const reader = () => connections.reader.em.fork() as EntityManager;
   const ready = async () => void (await (connections.probe.em.fork() as EntityManager).execute('select 1'));
@@ -109,7 +115,7 @@ export async function openDatabase(options: DatabaseOptions): Promise<Database> 
       }) as Promise<Result>,
 
     async read(call, work) {
-      const attempt = () => work({ em: reader(), includes: dialect.includes });
+      const attempt = () => passGate(call.signal, () => work({ em: reader(), sql: dialect.sql }));
       // Reading twice does no harm, whatever became of the first time.
       const classify = (error: unknown) => {
         const failure = dialect.classify(error);

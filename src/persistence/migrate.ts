@@ -21,11 +21,11 @@ export async function migrate(url: string): Promise<void> {
 }
 
 /** Brings the schema up to date. Processes that start together take turns, and the later ones find nothing to do. */
-export async function migrateSchema({ writer }: Connections, dialect: Dialect): Promise<void> {
+export async function migrateSchema({ migrator: orm }: Connections, dialect: Dialect): Promise<void> {
   const call = { deadline: Date.now() + PATIENCE_MS, signal: AbortSignal.timeout(PATIENCE_MS) };
   const inTurn = (work: (em: EntityManager) => Promise<unknown>) => {
     const attempt = () =>
-      (writer.em.fork() as EntityManager).transactional(async (em) => {
+      (orm.em.fork() as EntityManager).transactional(async (em) => {
         await em.execute(dialect.migrationLock);
         await work(em);
       });
@@ -33,7 +33,7 @@ export async function migrateSchema({ writer }: Connections, dialect: Dialect): 
   };
   // The migrator would make its table outside the transaction, where two processes race for it.
   await inTurn((em) => em.execute(`create table if not exists ${MIGRATIONS_TABLE} (${dialect.migrationColumns})`));
-  const migrator = new Migrator(writer.em as EntityManager);
+  const migrator = new Migrator(orm.em as EntityManager);
   await migrator.getExecuted();
   await inTurn((em) => migrator.up({ transaction: em.getTransactionContext()! }));
 }

@@ -1,12 +1,17 @@
 import type { MikroORM } from '@mikro-orm/core';
 import type { EntityManager } from '@mikro-orm/sql';
-import { type Chain, chainKey, type Dialect, type VersionLock } from './dialects/dialect.ts';
+import { type Chain, chainKey, type Dialect, type SqlFragments, type VersionLock } from './dialects/dialect.ts';
 import { StorageError } from './errors.ts';
 import { type Call, type Failure, RetriesExhausted, type RetryOptions, withRetries } from './retry.ts';
 
-/** What the work of one transaction may use. It ends with the transaction, and another attempt gets a fresh one. */
-export interface UnitOfWork {
+/** What reads the database. */
+export interface Reader {
   readonly em: EntityManager;
+  readonly sql: SqlFragments;
+}
+
+/** What the work of one transaction may use. It ends with the transaction, and another attempt gets a fresh one. */
+export interface UnitOfWork extends Reader {
   /** From 1. */
   readonly attempt: number;
   /** The database's time: of the locks of the chains, where the work is about chains. */
@@ -58,10 +63,10 @@ const NEVER = new AbortController().signal;
 
 /**
  * Makes the function that works off a batch of jobs in one transaction, retried whole in a fresh one after a failure that
- * a retry can cure, and settles them. It answers the jobs whose chains another process holds.
+ * a retry can cure, and settles them. Where it may not wait, it answers the jobs whose chains another process holds.
  */
 export function createUnits({ orm, dialect, versionLock, retries }: UnitsOptions) {
-  return async function runUnit(jobs: readonly Job[]): Promise<readonly Job[]> {
+  return async function runUnit(jobs: readonly Job[], mayWait: boolean): Promise<readonly Job[]> {
     const call = patience(jobs);
     const { work } = jobs[0]!;
 
@@ -77,7 +82,7 @@ export function createUnits({ orm, dialect, versionLock, retries }: UnitsOptions
         const { now, locked } = await lockChains(em, present, remainingMs());
         const lockStudent = (districtId: string, id: string) => dialect.lockStudent(em, districtId, id, remainingMs());
         const outcomes = await work(
-          { em, attempt: number, now, lockStudent },
+          { em, sql: dialect.sql, attempt: number, now, lockStudent },
           locked.map(({ member }) => member),
         );
         await em.flush();
@@ -103,7 +108,7 @@ export function createUnits({ orm, dialect, versionLock, retries }: UnitsOptions
       if (chains.size === 0) {
         return { now: new Date(), locked: present };
       }
-      const { now, keys } = await dialect.lockChains(em, versionLock, [...chains.values()], timeoutMs);
+      const { now, keys } = await dialect.lockChains(em, versionLock, [...chains.values()], { timeoutMs, mayWait });
       return { now, locked: present.filter(({ chain }) => chain && keys.has(chainKey(chain))) };
     }
 
@@ -125,7 +130,7 @@ export function createUnits({ orm, dialect, versionLock, retries }: UnitsOptions
       if (jobs.length > 1 && !(error instanceof RetriesExhausted) && dialect.classify(error) === 'permanent') {
         // One of them is poison. It fails alone.
         for (const job of jobs) {
-          await runUnit([job]);
+          await runUnit([job], true);
         }
       } else {
         jobs.forEach((job) => job.reject(storageErrorOf(error, job.uncertain, dialect.classify)));

@@ -39,21 +39,28 @@ export interface WriteLanes<Job extends LaneJob> {
   cancel(lane: string, job: Job): boolean;
 }
 
+/** How many batches may run at once. */
+export interface LaneConcurrency {
+  /** Those that lanes may share: with more at once, each is smaller. */
+  readonly shared: number;
+  readonly total: number;
+}
+
 interface Lane<Job> {
   readonly name: string;
   readonly waiting: Set<Job>;
-  /** Its last batch could not be run beside other lanes, so the next one runs by itself. */
+  /** A batch of it had to wait for another process. Until it is idle again it keeps to itself, and may wait. */
   alone: boolean;
 }
 
 /**
- * `run` works off a batch and settles each of its jobs, and answers those that could not be run beside the others. They go
- * back to the head of their lanes. At most `concurrency` batches run at once; lanes that wait take turns, and share
- * batches.
+ * `run` works off a batch and settles each of its jobs. A batch that may not wait answers the jobs that would have to;
+ * they go back to the head of their lanes, and run in a batch of their lane's own, which may. Lanes that are ready take
+ * turns, and share batches.
  */
 export function createWriteLanes<Job extends LaneJob>(
-  concurrency: number,
-  run: (batch: readonly Job[]) => Promise<readonly Job[]>,
+  concurrency: LaneConcurrency,
+  run: (batch: readonly Job[], mayWait: boolean) => Promise<readonly Job[]>,
   limits: LaneLimits = LANE_LIMITS,
 ): WriteLanes<Job> {
   /** A lane is here from its first job until its last one has run. */
@@ -61,45 +68,51 @@ export function createWriteLanes<Job extends LaneJob>(
   /** Lanes whose next job may start as soon as there is room. */
   let ready: Lane<Job>[] = [];
   let running = 0;
+  let sharedRunning = 0;
   let jobs = 0;
   let bytes = 0;
 
+  const headOf = (lane: Lane<Job>) => lane.waiting.values().next().value;
+  const sharesBatches = (lane: Lane<Job>) => !lane.alone && headOf(lane)?.kind !== undefined;
+
   function startReady(): void {
-    while (running < concurrency && ready.length > 0) {
-      running++;
-      void runBatch(takeBatch());
+    while (running < concurrency.total) {
+      const next = ready.find((lane) => sharedRunning < concurrency.shared || !sharesBatches(lane));
+      if (next === undefined) {
+        return;
+      }
+      const shared = sharesBatches(next);
+      void runBatch(takeBatch(next, shared), shared);
     }
   }
 
-  function takeBatch(): Map<Lane<Job>, Job[]> {
-    const batch = new Map<Lane<Job>, Job[]>();
+  /** `first` opens the batch; where it shares, those behind it join. */
+  function takeBatch(first: Lane<Job>, shared: boolean): Map<Lane<Job>, Job[]> {
     const size = { jobs: 0, bytes: 0 };
-    let kind: unknown;
-    const passedOver: Lane<Job>[] = [];
-    for (const lane of ready) {
-      const first = batch.size === 0;
-      const joins = first || (kind !== undefined && !lane.alone && lane.waiting.values().next().value?.kind === kind);
-      const taken = joins ? takeFrom(lane, first, kind, size) : [];
-      if (taken.length === 0 && !first) {
-        passedOver.push(lane);
-        continue;
-      }
-      batch.set(lane, taken);
-      kind = lane.alone ? undefined : taken[0]?.kind;
+    const kind = headOf(first)?.kind;
+    ready = ready.filter((lane) => lane !== first);
+    const batch = new Map([[first, takeFrom(first, kind, size)]]);
+    if (shared) {
+      ready = ready.filter((lane) => {
+        const taken = sharesBatches(lane) ? takeFrom(lane, kind, size) : [];
+        if (taken.length > 0) {
+          batch.set(lane, taken);
+        }
+        return taken.length === 0;
+      });
     }
-    ready = passedOver;
     return batch;
   }
 
-  function takeFrom(lane: Lane<Job>, first: boolean, kind: unknown, size: { jobs: number; bytes: number }): Job[] {
+  function takeFrom(lane: Lane<Job>, kind: unknown, size: { jobs: number; bytes: number }): Job[] {
     const taken: Job[] = [];
     for (const job of lane.waiting) {
-      const opens = first && taken.length === 0;
+      const opens = size.jobs === 0;
       const fits =
         size.jobs < limits.batchJobs &&
         size.bytes + job.bytes <= limits.batchBytes &&
-        job.kind !== undefined &&
-        job.kind === (taken[0]?.kind ?? kind);
+        kind !== undefined &&
+        job.kind === kind;
       if (!opens && !fits) {
         break;
       }
@@ -111,13 +124,15 @@ export function createWriteLanes<Job extends LaneJob>(
     return taken;
   }
 
-  async function runBatch(batch: Map<Lane<Job>, Job[]>): Promise<void> {
+  async function runBatch(batch: Map<Lane<Job>, Job[]>, shared: boolean): Promise<void> {
+    running++;
+    sharedRunning += shared ? 1 : 0;
     const all = [...batch.values()].flat();
     forget(all);
-    const left = new Set(all.length > 0 ? await run(all) : []);
+    const left = new Set(all.length > 0 ? await run(all, !shared) : []);
     for (const [lane, taken] of batch) {
       const back = taken.filter((job) => left.has(job));
-      lane.alone = back.length > 0;
+      lane.alone ||= back.length > 0;
       putBack(lane, back);
       if (lane.waiting.size > 0) {
         ready.push(lane);
@@ -126,6 +141,7 @@ export function createWriteLanes<Job extends LaneJob>(
       }
     }
     running--;
+    sharedRunning -= shared ? 1 : 0;
     startReady();
   }
 

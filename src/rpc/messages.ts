@@ -2,7 +2,7 @@
 import { create, type JsonObject } from '@bufbuild/protobuf';
 import { timestampFromDate } from '@bufbuild/protobuf/wkt';
 import { etagOf } from '../iep/etag.ts';
-import type { GoalContent, IepDocument } from '../iep/find-ieps.ts';
+import type { GoalContent, IepDocument } from '../iep/iep-document.ts';
 import {
   type Goal,
   GoalDomain,

@@ -28,8 +28,13 @@ export async function startService(config: Config, log: Logger): Promise<Service
     poolSize: config.poolSize,
     versionLock: config.versionLock,
     migrate: config.migrate,
-    onRetry: ({ attempt, failure, delayMs, error }) =>
-      log.info({ attempt, failure, delayMs: Math.round(delayMs), cause: (error as Error).name }, 'retry'),
+    onRetry: ({ attempt, failure, delayMs, error }, lockFailed) => {
+      const retry = { attempt, failure, delayMs: Math.round(delayMs), cause: (error as Error).name };
+      log.info(retry, 'retry');
+      if (lockFailed) {
+        log.error(retry, 'a version was taken while its chain was locked: VERSION_LOCK does not work here');
+      }
+    },
   });
   const closing = new AsyncDisposableStack();
   try {

@@ -2,14 +2,16 @@ import { YEAR } from './samples.ts';
 import type { LogLines } from './service.ts';
 import type { TestDatabase } from './sql.ts';
 
-/** Keeps all writers of the chain, or of the file, waiting until it is released. */
-export async function occupy(database: TestDatabase, studentId: string): Promise<() => Promise<unknown>> {
+/** Keeps all writers of these students' chains, or of the file, waiting until it is released. */
+export async function occupy(database: TestDatabase, ...studentIds: string[]): Promise<() => Promise<unknown>> {
   if (database.url.startsWith('sqlite:')) {
     await database.query('begin immediate');
   } else {
     await database.query('begin');
-    const key = `iep:default:${studentId}:${YEAR}`;
-    await database.query('select pg_advisory_xact_lock(hashtextextended(?, 0))', key);
+    for (const studentId of studentIds) {
+      const key = `iep:default:${studentId}:${YEAR}`;
+      await database.query('select pg_advisory_xact_lock(hashtextextended(?, 0))', key);
+    }
   }
   return () => database.query('rollback');
 }

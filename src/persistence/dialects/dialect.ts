@@ -2,6 +2,7 @@ import type { MigrationObject, MikroORM, TransactionOptions } from '@mikro-orm/c
 import type { EntityManager } from '@mikro-orm/sql';
 import { entities } from '../entities.ts';
 import type { Failure } from '../retry.ts';
+import type { LaneConcurrency } from '../write-lanes.ts';
 
 /** One student's versions in one academic year. */
 export interface Chain {
@@ -26,7 +27,14 @@ export interface Connections {
   readonly reader: MikroORM;
   /** For signs of life: a full pool is no outage. */
   readonly probe: MikroORM;
+  readonly migrator: MikroORM;
   close(): Promise<void>;
+}
+
+export interface LockPatience {
+  readonly mayWait: boolean;
+  /** How long it may wait for one of them, and about how long the transaction may take. */
+  readonly timeoutMs: number;
 }
 
 export interface LockedChains {
@@ -36,28 +44,45 @@ export interface LockedChains {
   readonly keys: ReadonlySet<string>;
 }
 
+/** What the databases say differently inside a query. */
+export interface SqlFragments {
+  /** True where the JSON array in `column` holds the string of its one parameter. */
+  readonly includes: (column: string) => string;
+  /** Aggregates rows into a JSON array of objects, whose fields are the columns named; null when there are no rows. */
+  readonly jsonRows: (columns: Readonly<Record<string, string>>, orderBy: string) => string;
+}
+
+/** The pairs of a function that makes a JSON object. */
+export const jsonPairs = (columns: Readonly<Record<string, string>>) =>
+  Object.entries(columns)
+    .map(([field, column]) => `'${field}', ${column}`)
+    .join(', ');
+
 export interface Dialect {
   readonly connect: (url: string, poolSize: number) => Promise<Connections>;
   /** Units of work that may run at once on a pool of this size. */
-  readonly writers: (poolSize: number) => number;
+  readonly writers: (poolSize: number) => LaneConcurrency;
+  /** Reads that may run at once on a pool of this size. */
+  readonly readers: (poolSize: number) => number;
   /** The write lane that a key belongs to. */
   readonly laneOf: (key: string) => string;
   readonly transaction: TransactionOptions;
   /**
-   * Locks chains until the transaction ends. One chain is waited for, at most `timeoutMs`. Of several, those that another
-   * process holds are left out, so that no chain waits for another's holder.
+   * Locks chains until the transaction ends. Those that another process holds are left out, so that no chain waits for
+   * another's holder, unless it may wait.
    */
   readonly lockChains: (
     em: EntityManager,
     lock: VersionLock,
     chains: readonly Chain[],
-    timeoutMs: number,
+    patience: LockPatience,
   ) => Promise<LockedChains>;
   /** Keeps other writers from the student's row until the transaction ends; answers the database's time then. */
   readonly lockStudent: (em: EntityManager, districtId: string, id: string, timeoutMs: number) => Promise<Date>;
-  /** SQL that is true where the JSON array in `column` holds the string of its one parameter. */
-  readonly includes: (column: string) => string;
+  readonly sql: SqlFragments;
   readonly classify: (error: unknown) => Failure;
+  /** Another writer took the version: where chains are locked, a sign that the lock does not hold. */
+  readonly isVersionTaken: (error: unknown) => boolean;
   readonly isMissingTable: (error: unknown) => boolean;
   readonly migrations: MigrationObject[];
   /** Keeps other processes from migrating until the transaction ends. */

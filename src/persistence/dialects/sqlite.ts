@@ -7,7 +7,7 @@ import { CompiledQuery, type DatabaseConnection, SqliteDialect, SqliteDriver } f
 import { Initial } from '../migrations/sqlite/0001-initial.ts';
 import { Lifecycle } from '../migrations/sqlite/0002-lifecycle.ts';
 import { classifier, rootMessage } from './classify.ts';
-import { chainKey, type Dialect, migrationsOf, ormOptions } from './dialect.ts';
+import { chainKey, type Dialect, jsonPairs, migrationsOf, ormOptions } from './dialect.ts';
 
 /** A deferred transaction that reads, then writes, may die with a SQLITE_BUSY_SNAPSHOT that no waiting can cure. */
 class ImmediateDriver extends SqliteDriver {
@@ -59,6 +59,7 @@ export const sqlite: Dialect = {
       writer,
       reader,
       probe: reader,
+      migrator: writer,
       async close() {
         await reader.close(true);
         await writer.close(true);
@@ -68,14 +69,19 @@ export const sqlite: Dialect = {
       },
     };
   },
-  writers: () => 1,
+  writers: () => ({ shared: 1, total: 1 }),
+  // They run in this process, one after the other.
+  readers: () => 1,
   // One writer per file.
   laneOf: () => 'file',
   transaction: {},
   // BEGIN IMMEDIATE holds the whole file.
   lockChains: async (_em, _lock, chains) => ({ now: new Date(), keys: new Set(chains.map(chainKey)) }),
   lockStudent: async () => new Date(),
-  includes: (column) => `exists (select 1 from json_each(${column}) where value = ?)`,
+  sql: {
+    includes: (column) => `exists (select 1 from json_each(${column}) where value = ?)`,
+    jsonRows: (columns, orderBy) => `json_group_array(json_object(${jsonPairs(columns)}) order by ${orderBy})`,
+  },
   // https://www.sqlite.org/rescode.html
   classify: classifier({
     conflict: [
@@ -90,6 +96,7 @@ export const sqlite: Dialect = {
     ambiguous: ['SQLITE_IOERR', 'SQLITE_IOERR_FSYNC', 'SQLITE_IOERR_WRITE'],
     capacity: ['SQLITE_FULL', 'SQLITE_NOMEM', 'SQLITE_IOERR_NOMEM'],
   }),
+  isVersionTaken: (error) => /^UNIQUE constraint failed: .*ieps\.version/.test(rootMessage(error)),
   isMissingTable: (error) => /no such table/.test(rootMessage(error)),
   migrations: [
     { name: '0001-initial', class: Initial },

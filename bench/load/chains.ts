@@ -1,10 +1,11 @@
 /** What is there before the first call, and how a request template gets at it. */
 import { randomUUID } from 'node:crypto';
 import { fromJson, type JsonObject } from '@bufbuild/protobuf';
-import { CreateIepRequestSchema } from '../src/gen/iep/v1/iep_service_pb.ts';
-import type { IepClient } from '../test/support/service.ts';
+import { CreateIepRequestSchema } from '../../src/gen/iep/v1/iep_service_pb.ts';
+import type { IepClient } from '../../test/support/service.ts';
 import { readScenario, type Scenario } from './scenario.ts';
 
+export const CREATE_IEP = 'iep.v1.IEPService/CreateIep';
 const STUDENT_ID = '$STUDENT_ID';
 
 /** Creates the scenario's chains, of the documents that create-iep-cold sends, and answers the ids of their students. */
@@ -23,8 +24,7 @@ export async function createChains(
     })),
   });
   const studentIds = students.map(({ id }) => id);
-  const { data } = await readScenario('create-iep-cold');
-  const template = data['iep.v1.IEPService/CreateIep'] as JsonObject;
+  const template = await creationTemplate();
   for (let version = 1; version <= versionsPerChain; version++) {
     const requests = studentIds.map((id) =>
       fromJson(CreateIepRequestSchema, { ...template, student_id: id, request_id: randomUUID() }),
@@ -32,6 +32,12 @@ export async function createChains(
     await Promise.all(requests.map((request) => client.createIep(request)));
   }
   return studentIds;
+}
+
+/** A creation as create-iep-cold sends it, without its student. */
+export async function creationTemplate(): Promise<JsonObject> {
+  const { data } = await readScenario('create-iep-cold');
+  return data[CREATE_IEP] as JsonObject;
 }
 
 /** The template once for every student, if it names one: ghz takes them in turn. */

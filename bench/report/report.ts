@@ -2,11 +2,11 @@
 import { mkdir, writeFile } from 'node:fs/promises';
 import { availableParallelism, cpus } from 'node:os';
 import path from 'node:path';
-import type { Outcome } from './outcome.ts';
-import { htmlReport } from './report-html.ts';
-import { markdownReport } from './report-markdown.ts';
+import type { Outcome } from '../outcome.ts';
+import { htmlReport } from './html.ts';
+import { markdownReport } from './markdown.ts';
 
-const RESULTS = path.join(import.meta.dirname, 'results');
+const RESULTS = path.join(import.meta.dirname, '../results');
 
 /** Answers where the table is. */
 export async function writeReport(outcomes: readonly Outcome[], quick: boolean): Promise<string> {
@@ -23,8 +23,12 @@ function conditionsOf(quick: boolean): string[] {
   const model = cpus()[0]?.model ?? 'unknown processor';
   return [
     `${new Date().toISOString().slice(0, 16)}Z, ${quick ? 'quick' : 'full'} run, Node ${process.version}, ${availableParallelism()} cores (${model}) shared by ghz, service and database.`,
-    'Closed loop: each caller waits for its answer before it calls again, so that queueing before a call does not show.',
+    'Load is a closed loop: each caller waits for its answer before it calls again, so that queueing before a call does not show. The calls of the victim probe are an open loop of 50 creations and 50 reads per second.',
     'A failed call counts as slow as its deadline. "Of ceiling" compares the calls per second with those of the health check.',
     'Cores are averages over the run; the work of SQLite is part of the service.',
+    '"postgresql" flushes as fast as its disk does, "postgresql-1ms" waits 1 ms before each flush (commit_delay = 1000, commit_siblings = 0).',
+    'The floor is the transaction of an ORM (begin, advisory lock, read of the head, insert of a document of the same size, commit) by pgbench over TCP, one statement at a time (-M extended), right after the scenario on the same server. Hot is one chain, cold 10,000 students at random.',
+    'The creations that stand beside the floor carry no request_id: the floor knows none, and ghz spends as much on a template as the service on a creation.',
+    'Memory is flat when the mean of the samples of the last quarter of the time is at most 1.1 times that of the second quarter.',
   ];
 }

@@ -1,13 +1,13 @@
 /** ghz, the load generator, as a child process. It exits 0 when every call failed, so nothing here goes by its exit code alone. */
 import { execFile } from 'node:child_process';
-import { constants } from 'node:fs';
-import { access, mkdtempDisposable, readFile, writeFile } from 'node:fs/promises';
+import { mkdtempDisposable, readFile, writeFile } from 'node:fs/promises';
 import { homedir, tmpdir } from 'node:os';
 import path from 'node:path';
 import { promisify } from 'node:util';
 import { z } from 'zod';
-import { messageOf } from './format.ts';
-import { InvalidRun } from './invalid-run.ts';
+import { findExecutable } from '../executable.ts';
+import { messageOf } from '../format.ts';
+import { InvalidRun } from '../invalid-run.ts';
 import { type Call, isSuccess } from './statistics.ts';
 
 const execute = promisify(execFile);
@@ -19,20 +19,8 @@ export const GHZ_MISSING =
 export const CALL_TIMEOUT_MS = 20_000;
 
 /** On the PATH, or where `go install` puts it. */
-export async function findGhz(): Promise<string | undefined> {
-  const executable = process.platform === 'win32' ? 'ghz.exe' : 'ghz';
-  const onPath = (process.env['PATH'] ?? '').split(path.delimiter).filter((folder) => folder !== '');
-  for (const folder of [...onPath, ...(await goFolders())]) {
-    const file = path.join(folder, executable);
-    const found = await access(file, constants.X_OK).then(
-      () => true,
-      () => false,
-    );
-    if (found) {
-      return file;
-    }
-  }
-  return undefined;
+export function findGhz(): Promise<string | undefined> {
+  return findExecutable('ghz', goFolders);
 }
 
 async function goFolders(): Promise<string[]> {
@@ -52,26 +40,33 @@ export interface LoadOrder {
   readonly address: string;
   /** Like `iep.v1.IEPService/CreateIep`; reflection tells ghz the rest. */
   readonly method: string;
-  /** One request, or several that take turns. */
+  /** One request, or several that take turns. Those without ghz's template actions cost it least. */
   readonly data: object;
-  readonly calls: number;
+  /** How many calls, or for how long: a call that has begun by then is waited for. */
+  readonly amount: { readonly calls: number } | { readonly seconds: number };
   readonly concurrency: number;
+  /**
+   * Calls per second. Without it the loop is closed: each caller waits for its answer before it calls again. With it the
+   * loop is open: a call begins when its time has come, so that a slow answer shows in every call that waits behind it.
+   */
+  readonly rate?: number;
   readonly signal: AbortSignal;
 }
 
-/** Makes exactly `calls` calls, `concurrency` at any time: each caller waits for its answer before it calls again. */
 export async function runGhz(ghz: string, order: LoadOrder): Promise<Call[]> {
   await using folder = await mkdtempDisposable(path.join(tmpdir(), 'iep-ghz-'));
   const data = path.join(folder.path, 'data.json');
   const output = path.join(folder.path, 'report.json');
   await writeFile(data, JSON.stringify(order.data));
-  // No -x: it would cancel -n, and the number of calls with it.
   const args = [
     '--insecure',
     `--call=${order.method}`,
     `--data-file=${data}`,
-    `--total=${order.calls}`,
+    // Its own variables, like a UUID, work without them; with them each call costs ghz more.
+    '--disable-template-functions',
+    ...amountArguments(order.amount),
     `--concurrency=${order.concurrency}`,
+    ...(order.rate === undefined ? [] : ['--async', `--rps=${order.rate}`]),
     `--timeout=${CALL_TIMEOUT_MS}ms`,
     '--format=json',
     `--output=${output}`,
@@ -84,6 +79,11 @@ export async function runGhz(ghz: string, order: LoadOrder): Promise<Call[]> {
     throw new InvalidRun(`ghz failed to call ${order.method}: ${reasonOf(error, order.signal)}`, { cause: error });
   }
   return callsOf(await readFile(output, 'utf8'), order);
+}
+
+/** Never both: a duration cancels the number of calls. */
+function amountArguments(amount: LoadOrder['amount']): string[] {
+  return 'calls' in amount ? [`--total=${amount.calls}`] : [`--duration=${amount.seconds}s`, '--duration-stop=wait'];
 }
 
 const MAX_OUTPUT_BYTES = 64 * 1024 * 1024;
@@ -107,7 +107,7 @@ const reportSchema = z.object({
 });
 
 /** The single calls in ghz's report, if it is about the calls that were ordered. */
-export function callsOf(json: string, { method, calls: ordered }: Pick<LoadOrder, 'method' | 'calls'>): Call[] {
+export function callsOf(json: string, { method, amount }: Pick<LoadOrder, 'method' | 'amount'>): Call[] {
   let report: z.infer<typeof reportSchema>;
   try {
     report = reportSchema.parse(JSON.parse(json));
@@ -121,6 +121,7 @@ export function callsOf(json: string, { method, calls: ordered }: Pick<LoadOrder
   }));
   const successes = calls.filter(isSuccess).length;
   const counted = report.statusCodeDistribution['OK'] ?? 0;
+  const ordered = 'calls' in amount ? amount.calls : calls.length;
   if (calls.length !== ordered || successes !== counted) {
     throw new InvalidRun(
       `ghz's report on ${method} is about ${calls.length} calls instead of ${ordered}, ${successes} or ${counted} of them OK`,

@@ -1,15 +1,12 @@
-/** The outcomes as one page without anything to load: the table, and each scenario's distribution of latencies. */
+/** The outcomes as one page without anything to load: the tables, and each scenario's distribution of latencies. */
+import { actualOf, requirementOf } from '../figure.ts';
+import { isLoad, type LoadOutcome, type Outcome, stateOf } from '../outcome.ts';
 import { histogramOf } from './histogram.ts';
 import { histogramSvg, type Range } from './histogram-svg.ts';
-import type { Measurement } from './measure.ts';
-import { isKept, type Outcome, verdictOf } from './outcome.ts';
-import { COLUMNS, tableRows } from './report-markdown.ts';
+import { type Table, tablesOf } from './tables.ts';
 
 export function htmlReport(outcomes: readonly Outcome[], conditions: readonly string[]): string {
-  const rows = tableRows(outcomes).map(
-    (cells) => `<tr>${cells.map((cell) => `<td>${escapeHtml(cell)}</td>`).join('')}</tr>`,
-  );
-  const scenarios = [...Map.groupBy(outcomes, ({ scenario }) => scenario)];
+  const scenarios = [...Map.groupBy(outcomes.filter(isLoad), ({ name }) => name)];
   return `<!doctype html>
 <html lang="en">
 <meta charset="utf-8">
@@ -18,38 +15,44 @@ export function htmlReport(outcomes: readonly Outcome[], conditions: readonly st
 <style>${STYLE}</style>
 <h1>Benchmarks of IEPService</h1>
 <ul>${conditions.map((condition) => `<li>${escapeHtml(condition)}</li>`).join('')}</ul>
-<div class="wide"><table>
-<thead><tr>${COLUMNS.map((column) => `<th>${column}</th>`).join('')}</tr></thead>
-<tbody>${rows.join('\n')}</tbody>
-</table></div>
-${scenarios.map(([scenario, group]) => `<h2>${scenario}</h2>\n${group.map(figure(rangeOf(group))).join('\n')}`).join('\n')}
+${tablesOf(outcomes).map(htmlTable).join('\n')}
+${scenarios.map(([name, group]) => `<h2>${name}</h2>\n${group.map(figure(rangeOf(group))).join('\n')}`).join('\n')}
 </html>
 `;
 }
 
+function htmlTable({ title, columns, rows }: Table): string {
+  const body = rows.map((cells) => `<tr>${cells.map((cell) => `<td>${escapeHtml(cell)}</td>`).join('')}</tr>`);
+  return `<h2>${title}</h2>
+<div class="wide"><table>
+<thead><tr>${columns.map((column) => `<th>${column}</th>`).join('')}</tr></thead>
+<tbody>${body.join('\n')}</tbody>
+</table></div>`;
+}
+
 /** One scale for all databases of a scenario, so that their pictures can be compared. */
-function rangeOf(outcomes: readonly Outcome[]): Range {
-  const bins = outcomes.flatMap((outcome) => ('invalid' in outcome ? [] : histogramOf(outcome.latenciesMs)));
+function rangeOf(outcomes: readonly LoadOutcome[]): Range {
+  const bins = outcomes.flatMap(({ load }) => histogramOf(load.latenciesMs));
   return { fromMs: Math.min(...bins.map(({ fromMs }) => fromMs)), toMs: Math.max(...bins.map(({ toMs }) => toMs)) };
 }
 
 const figure =
   (range: Range) =>
-  (outcome: Outcome): string => {
-    const state = 'invalid' in outcome ? 'invalid' : isKept(outcome) ? 'kept' : 'missed';
-    const body =
-      'invalid' in outcome ? `<p class="invalid">${escapeHtml(verdictOf(outcome))}</p>` : distribution(outcome, range);
-    return `<figure><figcaption><b>${outcome.database}</b> <span class="${state}">${state}</span></figcaption>${body}</figure>`;
+  (outcome: LoadOutcome): string => {
+    const state = stateOf(outcome);
+    return `<figure><figcaption><b>${outcome.database}</b> <span class="${state}">${state}</span></figcaption>${distribution(outcome, range)}</figure>`;
   };
 
-function distribution({ latenciesMs, statistics, assertions }: Measurement, range: Range): string {
-  const { p50Ms, p95Ms, p99Ms } = statistics;
-  const svg = histogramSvg(histogramOf(latenciesMs), range, { p50: p50Ms, p95: p95Ms, p99: p99Ms });
-  const items = assertions.map(
-    ({ requirement, actual, kept }) =>
-      `<li class="${kept ? 'kept' : 'missed'}">${kept ? '✓' : '✗'} ${escapeHtml(`${requirement}: ${actual}`)}</li>`,
-  );
-  return `${svg}<ul class="assertions">${items.join('')}</ul>`;
+function distribution({ load, figures }: LoadOutcome, range: Range): string {
+  const { p50Ms, p95Ms, p99Ms } = load.statistics;
+  const svg = histogramSvg(histogramOf(load.latenciesMs), range, { p50: p50Ms, p95: p95Ms, p99: p99Ms });
+  const items = figures.map((one) => {
+    const text = escapeHtml(`${requirementOf(one)}: ${actualOf(one)}`);
+    return one.kept === undefined
+      ? `<li>${text}</li>`
+      : `<li class="${one.kept ? 'kept' : 'missed'}">${one.kept ? '✓' : '✗'} ${text}</li>`;
+  });
+  return `${svg}<ul class="figures">${items.join('')}</ul>`;
 }
 
 const ENTITIES: Record<string, string> = { '&': '&amp;', '<': '&lt;', '>': '&gt;', '"': '&quot;' };
@@ -72,6 +75,6 @@ svg { width: 100%; max-width: 60rem; height: auto; }
 svg text { fill: currentColor; font-size: 11px; }
 .bar { fill: var(--bar); } .axis { stroke: var(--line); } .mark { stroke: var(--mark); stroke-dasharray: 3 2; }
 svg text.label { fill: var(--mark); }
-.assertions { list-style: none; padding: 0; display: flex; flex-wrap: wrap; gap: .2rem 1.2rem; }
-.kept { color: var(--kept); } .missed, .invalid { color: var(--missed); }
+.figures { list-style: none; padding: 0; display: flex; flex-wrap: wrap; gap: .2rem 1.2rem; }
+.kept { color: var(--kept); } .missed { color: var(--missed); }
 `;

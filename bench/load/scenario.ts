@@ -2,9 +2,13 @@
 import { readFile } from 'node:fs/promises';
 import path from 'node:path';
 import { z } from 'zod';
-import { messageOf } from './format.ts';
+import { messageOf } from '../format.ts';
 
-/** In the order in which they run. `ceiling` is the health check: what ghz and the listener can do without the service's work. */
+/**
+ * In the order in which they run. `ceiling` is the health check: what ghz and the listener can do without the service's work.
+ * `thousand` is as many callers at once on a chain without versions: with one row for each, and a chain that keeps the
+ * invariants, its versions are exactly 1 to 1,000.
+ */
 export const SCENARIOS = [
   'ceiling',
   'create-student',
@@ -12,6 +16,7 @@ export const SCENARIOS = [
   'create-iep-cold',
   'get-latest',
   'mixed',
+  'thousand',
 ] as const;
 export type ScenarioName = (typeof SCENARIOS)[number];
 
@@ -56,6 +61,8 @@ const budgetFile = z.strictObject({
   /** Chains that are there before the first call, each of a student of its own, and the length of each. */
   chains: z.number().int().min(0).max(1000),
   versionsPerChain: z.number().int().min(0).max(1000),
+  /** Calls that each caller makes before those that count, so that these meet compiled code and open connections. */
+  warmUpRounds: z.number().int().min(0),
   timeLimitSeconds: positive,
   /** What this service demands of itself: at least this success rate, and less than these times. */
   budget: z.strictObject({
@@ -79,7 +86,7 @@ export interface Scenario extends z.infer<typeof budgetFile> {
 
 /** Throws when a file is missing, or says something that it cannot say. */
 export async function readScenario(name: ScenarioName): Promise<Scenario> {
-  const folder = path.join(import.meta.dirname, 'scenarios', name);
+  const folder = path.join(import.meta.dirname, '../scenarios', name);
   const scenario = await readJson(path.join(folder, 'budget.json'), budgetFile);
   const data = await readJson(path.join(folder, 'data.json'), z.record(z.string(), z.looseObject({})));
   const called = Object.keys(scenario.load);

@@ -1,4 +1,4 @@
-/** Processor time of other processes, from Linux' /proc; undefined elsewhere. */
+/** Processor time and memory of other processes, from Linux' /proc; undefined elsewhere. */
 import { readdirSync, readFileSync } from 'node:fs';
 
 /** /proc counts in ticks of USER_HZ, which is 100 on every platform that Node runs on. */
@@ -56,4 +56,14 @@ export function processSeconds(pid: number): number | undefined {
 export function parentNamed(name: string, pid: number): number | undefined {
   const stat = readStat(pid);
   return stat?.name === name && readStat(stat.parent)?.name === name ? stat.parent : undefined;
+}
+
+/** What the process holds in memory, in MB of 10^6 bytes. */
+export function residentMegabytes(pid: number): number | undefined {
+  try {
+    const kilobytes = /^VmRSS:\s+(\d+) kB$/m.exec(readFileSync(`/proc/${pid}/status`, 'latin1'))?.[1];
+    return kilobytes === undefined ? undefined : (Number(kilobytes) * 1024) / 1e6;
+  } catch {
+    return undefined;
+  }
 }

@@ -1,6 +1,6 @@
 /** The invariants cannot see a version that was acknowledged and is not there; its row is missing from the count. */
-import type { TestDatabase } from '../test/support/sql.ts';
-import { InvalidRun } from './invalid-run.ts';
+import type { TestDatabase } from '../../test/support/sql.ts';
+import { InvalidRun } from '../invalid-run.ts';
 import { type Call, isSuccess } from './statistics.ts';
 
 /** What a successful call of a method leaves one row of. */

@@ -1,5 +1,5 @@
 /** Draws a histogram over a logarithmic axis as inline SVG; its colours are the page's classes. */
-import { formatMs } from './format.ts';
+import { formatMs } from '../format.ts';
 import type { Bin } from './histogram.ts';
 
 export interface Range {

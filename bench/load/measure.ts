@@ -1,0 +1,135 @@
+/** One scenario against one target. */
+import { brokenInvariants } from '../../test/support/invariants.ts';
+import { type Figure, valueFigure } from '../figure.ts';
+import { InvalidRun } from '../invalid-run.ts';
+import { endedChildrenSeconds, processSeconds } from '../target/processes.ts';
+import type { Target } from '../target/target.ts';
+import { runTogether } from '../together.ts';
+import { budgetFigures } from './budget.ts';
+import { createChains, fillTemplate } from './chains.ts';
+import { CALL_TIMEOUT_MS, type LoadOrder, runGhz } from './ghz.ts';
+import type { Scenario } from './scenario.ts';
+import { type Call, countedLatency, type Statistics, statisticsOf } from './statistics.ts';
+import { checkStored, countRows } from './stored.ts';
+
+/** Processor cores in use, on average over the run; undefined where that cannot be told. */
+interface Cores {
+  readonly ghz: number | undefined;
+  readonly service: number | undefined;
+  readonly database: number | undefined;
+}
+
+/** What ghz and the processes said of one scenario. */
+export interface Load {
+  readonly concurrency: number;
+  readonly statistics: Statistics;
+  /** Each method's part, where there are several. */
+  readonly methods: ReadonlyMap<string, { readonly callers: number; readonly statistics: Statistics }>;
+  readonly cores: Cores;
+  /** Units of work that the service tried again. */
+  readonly retries: number;
+  readonly latenciesMs: readonly number[];
+}
+
+export interface MeasureOptions {
+  readonly ghz: string;
+  readonly quick: boolean;
+  readonly signal: AbortSignal;
+}
+
+/** Throws an InvalidRun when what was measured cannot be trusted. */
+export async function measureLoad(
+  target: Target,
+  scenario: Scenario,
+  options: MeasureOptions,
+): Promise<{ load: Load; figures: Figure[] }> {
+  const { service, database } = target;
+  const studentIds = await createChains(service.client, scenario);
+  const signal = AbortSignal.any([options.signal, AbortSignal.timeout(scenario.timeLimitSeconds * 1000)]);
+  const orders = Object.entries(scenario.load).map(([method, load]) => ({
+    address: target.address,
+    method,
+    data: fillTemplate(scenario.data[method]!, studentIds),
+    amount: { calls: options.quick ? load.quickCalls : load.calls },
+    concurrency: load.concurrency,
+  }));
+  if (scenario.warmUpRounds > 0) {
+    const warmUp = ({ concurrency }: (typeof orders)[number]) => ({ calls: concurrency * scenario.warmUpRounds });
+    await runAll(
+      options.ghz,
+      orders.map((order) => ({ ...order, amount: warmUp(order) })),
+      signal,
+    );
+  }
+
+  const rowsBefore = await countRows(database);
+  const retriesBefore = target.retries();
+  const coresUsed = startClock(target);
+  const results = await runAll(options.ghz, orders, signal);
+  const cores = coresUsed();
+
+  target.requireService();
+  await checkStored(database, rowsBefore, results);
+  await requireInvariants(target);
+  const retries = target.retries() - retriesBefore;
+
+  const calls = [...results.values()].flat();
+  const statistics = statisticsOf(calls, CALL_TIMEOUT_MS);
+  const methods = orders.map(({ method, concurrency }) => {
+    const own = statisticsOf(results.get(method)!, CALL_TIMEOUT_MS);
+    return [method, { callers: concurrency, statistics: own }] as const;
+  });
+  return {
+    load: {
+      concurrency: orders.reduce((sum, { concurrency }) => sum + concurrency, 0),
+      statistics,
+      methods: new Map(methods.length > 1 ? methods : []),
+      cores,
+      retries,
+      latenciesMs: calls.map((call) => countedLatency(call, CALL_TIMEOUT_MS)),
+    },
+    figures: [...budgetFigures(statistics, scenario), retriesFigure(target, retries)],
+  };
+}
+
+/** Behind lanes and lock nothing collides, as long as nothing fails: PostgreSQL is held to that. */
+export function retriesFigure({ name }: Pick<Target, 'name'>, retries: number): Figure {
+  return valueFigure('retries', retries, String, name === 'sqlite' ? undefined : ['=', 0]);
+}
+
+export async function requireInvariants({ database }: Pick<Target, 'database'>): Promise<void> {
+  const broken = await brokenInvariants(database);
+  if (Object.keys(broken).length > 0) {
+    throw new InvalidRun(`broken invariants: ${JSON.stringify(broken)}`);
+  }
+}
+
+/** All orders at once, each by a ghz of its own; what each got, by method. */
+async function runAll(
+  ghz: string,
+  orders: readonly Omit<LoadOrder, 'signal'>[],
+  signal: AbortSignal,
+): Promise<Map<string, Call[]>> {
+  const results = await runTogether(
+    signal,
+    orders.map((order) => (either) => runGhz(ghz, { ...order, signal: either })),
+  );
+  return new Map(orders.map(({ method }, index) => [method, results[index]!]));
+}
+
+function startClock({ service, databaseSeconds }: Target): () => Cores {
+  const read = () => ({
+    ghz: endedChildrenSeconds(),
+    service: processSeconds(service.process.pid!),
+    database: databaseSeconds(),
+  });
+  const before = read();
+  const start = performance.now();
+  return () => {
+    const seconds = (performance.now() - start) / 1000;
+    const after = read();
+    const cores = (name: keyof Cores) =>
+      before[name] === undefined || after[name] === undefined ? undefined : (after[name] - before[name]) / seconds;
+    return { ghz: cores('ghz'), service: cores('service'), database: cores('database') };
+  };
+}

@@ -1,0 +1,69 @@
+import { type Goal, Iep } from '../persistence/entities.ts';
+import type { Reader } from '../persistence/unit-of-work.ts';
+import { Refusal } from './errors.ts';
+
+/** What a goal says, apart from where it stands. */
+export type GoalContent = Omit<Goal, 'districtId' | 'iep' | 'iepId' | 'lineageId' | 'position'>;
+
+/** A version with its goals, in the author's order. */
+export interface IepDocument {
+  readonly iep: Iep;
+  readonly goals: readonly GoalContent[];
+}
+
+const GOAL_COLUMNS = {
+  id: 'id',
+  goalKey: 'goal_key',
+  domain: 'domain',
+  goalText: 'goal_text',
+  baseline: 'baseline',
+  targetCriteria: 'target_criteria',
+  measurementMethod: 'measurement_method',
+  measurementFrequency: 'measurement_frequency',
+  startDate: 'start_date',
+  targetDate: 'target_date',
+} satisfies { [Field in keyof GoalContent]: string };
+
+interface DocumentRow extends Record<string, unknown> {
+  readonly goals: string | null;
+}
+
+/**
+ * Reads documents whole by one statement: a round trip costs more than the rows. `clause` follows `from ieps`; all that it
+ * matches must be of one district.
+ */
+export async function findDocuments(
+  { em, sql }: Reader,
+  clause: string,
+  params: readonly unknown[],
+): Promise<IepDocument[]> {
+  const rows = await em.execute<DocumentRow[]>(
+    `select ieps.*, (
+       select ${sql.jsonRows(GOAL_COLUMNS, 'position')} from goals
+       where goals.district_id = ieps.district_id and goals.iep_id = ieps.id
+     ) as goals
+     from ieps ${clause}`,
+    [...params],
+  );
+  return rows.map(({ goals, ...row }) => ({
+    iep: em.map(Iep, row),
+    goals: goals === null ? [] : (JSON.parse(goals) as GoalContent[]),
+  }));
+}
+
+/** Those of the district's versions that have these ids, in any order. */
+export async function findIeps(reader: Reader, districtId: string, iepIds: readonly string[]): Promise<IepDocument[]> {
+  const places = iepIds.map(() => '?').join(', ');
+  return iepIds.length === 0
+    ? []
+    : findDocuments(reader, `where district_id = ? and id in (${places})`, [districtId, ...iepIds]);
+}
+
+/** Reads one version; IEP_NOT_FOUND when the district has none with this id. */
+export async function requireIep(reader: Reader, districtId: string, iepId: string): Promise<IepDocument> {
+  const [document] = await findIeps(reader, districtId, [iepId]);
+  if (document === undefined) {
+    throw new Refusal('IEP_NOT_FOUND', { iepId });
+  }
+  return document;
+}

@@ -1,0 +1,177 @@
+/** The rules of the write lanes, and a referee who holds every step of real lanes against them. */
+import { expect } from 'vitest';
+import { createWriteLanes, type LaneConcurrency, type LaneLimits } from '../../src/persistence/write-lanes.ts';
+
+export interface Job {
+  readonly id: number;
+  readonly lane: string;
+  readonly kind: unknown;
+  readonly bytes: number;
+}
+
+type Fate = 'waits' | 'runs' | 'done' | 'cancelled';
+
+/** What a lane must look like; the lanes under test have a state of their own. */
+interface Lane {
+  readonly waiting: Job[];
+  running: boolean;
+  /** A batch of it came back in part, and it was not idle since. Nobody can tell when all that waited was cancelled. */
+  alone: boolean | 'perhaps';
+  /** Batches that started while it could have started one. */
+  passedOver: number;
+}
+
+interface Batch {
+  readonly jobs: readonly Job[];
+  readonly mayWait: boolean;
+  readonly end: (left: readonly Job[]) => void;
+}
+
+export const LANES = ['a', 'b', 'c', 'd'];
+const sumOf = (jobs: readonly Job[]) => jobs.reduce((sum, { bytes }) => sum + bytes, 0);
+
+/** Lanes whose every batch is held against the rules when it starts, and ends when the test says so. */
+export function referee(concurrency: LaneConcurrency, limits: LaneLimits) {
+  const lanes = new Map(
+    LANES.map((name): [string, Lane] => [name, { waiting: [], running: false, alone: false, passedOver: 0 }]),
+  );
+  const fates = new Map<Job, Fate>();
+  const running: Batch[] = [];
+  /** An exception in `run` would be lost. */
+  const broken: unknown[] = [];
+  const laneOf = (job: Job) => lanes.get(job.lane)!;
+  const waiting = () => [...lanes.values()].flatMap((lane) => lane.waiting);
+  const ready = () => [...lanes.values()].filter((lane) => !lane.running && lane.waiting.length > 0);
+  const sharedRunning = () => running.filter(({ mayWait }) => !mayWait).length;
+  /** Whether the lane's next batch is one that others may join. */
+  const shares = (lane: Lane) => lane.alone !== true && lane.waiting[0]?.kind !== undefined;
+  const hasRoom = (lane: Lane) =>
+    running.length < concurrency.total && (!shares(lane) || sharedRunning() < concurrency.shared);
+  const tested = createWriteLanes<Job>(concurrency, start, limits);
+
+  function start(jobs: readonly Job[], mayWait: boolean): Promise<readonly Job[]> {
+    const { promise, resolve } = Promise.withResolvers<readonly Job[]>();
+    try {
+      judge(jobs, mayWait);
+    } catch (error) {
+      broken.push(error);
+    }
+    running.push({ jobs, mayWait, end: resolve });
+    return promise;
+  }
+
+  function judge(jobs: readonly Job[], mayWait: boolean): void {
+    const taking = new Set(jobs.map(laneOf));
+    expect(jobs.length).toBeGreaterThan(0);
+    expect(running.length, 'batches at once').toBeLessThan(concurrency.total);
+    expect(jobs.map((job) => fates.get(job))).toEqual(jobs.map(() => 'waits'));
+    if (jobs.length > 1) {
+      expect(jobs.length).toBeLessThanOrEqual(limits.batchJobs);
+      expect(sumOf(jobs)).toBeLessThanOrEqual(limits.batchBytes);
+      expect(jobs.map(({ kind }) => kind)).toEqual(jobs.map(() => jobs[0]!.kind));
+      expect(jobs[0]!.kind, 'kind of jobs that share a batch').toBeDefined();
+    }
+    if (mayWait) {
+      expect(taking.size, 'lanes of a batch that may wait').toBe(1);
+      expect(jobs[0]!.kind === undefined || [...taking][0]!.alone, 'a reason to wait').not.toBe(false);
+    } else {
+      expect(sharedRunning(), 'shared batches at once').toBeLessThan(concurrency.shared);
+      expect(jobs[0]!.kind, 'kind of jobs that share a batch').toBeDefined();
+      expect([...taking].map(({ alone }) => alone)).not.toContain(true);
+    }
+    for (const lane of ready().filter((candidate) => !taking.has(candidate) && hasRoom(candidate))) {
+      lane.passedOver++;
+      expect(lane.passedOver, 'batches before a lane that waits').toBeLessThan(LANES.length);
+    }
+    for (const lane of taking) {
+      expect(lane.running, 'two batches of one lane').toBe(false);
+      const taken = jobs.filter((job) => laneOf(job) === lane);
+      expect(lane.waiting.splice(0, taken.length), 'order of arrival').toEqual(taken);
+      lane.running = true;
+      lane.alone = mayWait && lane.alone !== false;
+      lane.passedOver = 0;
+    }
+    jobs.forEach((job) => fates.set(job, 'runs'));
+    expect(couldHaveJoined(jobs, mayWait, taking), 'left behind without need').toEqual([]);
+  }
+
+  /** Heads of lanes that the batch had room for. */
+  function couldHaveJoined(jobs: readonly Job[], mayWait: boolean, taking: ReadonlySet<Lane>): Job[] {
+    const [{ kind }] = jobs as [Job];
+    const others = mayWait ? [] : ready().filter(({ alone }) => alone === false);
+    return [...others, ...taking]
+      .flatMap((lane) => lane.waiting.slice(0, 1))
+      .filter(
+        (job) =>
+          kind !== undefined &&
+          job.kind === kind &&
+          jobs.length < limits.batchJobs &&
+          sumOf(jobs) + job.bytes <= limits.batchBytes,
+      );
+  }
+
+  function expectBusy(): void {
+    expect(broken).toEqual([]);
+    expect(ready().filter(hasRoom), 'lanes that wait beside free room').toEqual([]);
+  }
+
+  function enqueue(job: Job): boolean {
+    const lane = laneOf(job);
+    const full =
+      waiting().length >= limits.totalJobs ||
+      sumOf(waiting()) + job.bytes > limits.totalBytes ||
+      lane.waiting.length >= limits.laneJobs;
+    lane.waiting.push(job);
+    fates.set(job, 'waits');
+    let refused = false;
+    try {
+      tested.enqueue(job.lane, job);
+    } catch (error) {
+      expect(error).toMatchObject({ reason: 'OVERLOADED', facts: { cause: 'queue' } });
+      refused = true;
+      lane.waiting.pop();
+      fates.delete(job);
+    }
+    expect(refused, 'refused').toBe(full);
+    expectBusy();
+    return !refused;
+  }
+
+  function cancel(job: Job): void {
+    const waits = fates.get(job) === 'waits';
+    expect(tested.cancel(job.lane, job)).toBe(waits);
+    if (waits) {
+      const lane = laneOf(job);
+      lane.waiting.splice(lane.waiting.indexOf(job), 1);
+      fates.set(job, 'cancelled');
+      if (lane.waiting.length === 0 && !lane.running) {
+        lane.passedOver = 0;
+        lane.alone &&= 'perhaps';
+      }
+    }
+    expectBusy();
+  }
+
+  async function finish(batch: Batch, isLeft: (job: Job) => boolean): Promise<void> {
+    const left = batch.mayWait ? [] : batch.jobs.filter(isLeft);
+    running.splice(running.indexOf(batch), 1);
+    batch.jobs.forEach((job) => fates.set(job, left.includes(job) ? 'waits' : 'done'));
+    for (const lane of new Set(batch.jobs.map(laneOf))) {
+      const back = left.filter((job) => laneOf(job) === lane);
+      lane.waiting.unshift(...back);
+      lane.alone = (lane.alone === true || back.length > 0) && lane.waiting.length > 0;
+      lane.running = false;
+    }
+    batch.end(left);
+    await new Promise((resolve) => void setImmediate(resolve));
+    expectBusy();
+  }
+
+  async function finishAll(): Promise<void> {
+    for (let batch = running[0]; batch !== undefined; batch = running[0]) {
+      await finish(batch, () => false);
+    }
+  }
+
+  return { running, fates, enqueue, cancel, finish, finishAll };
+}
