@@ -60,7 +60,7 @@ export function toIep({ iep, goals }: IepDocument): Iep {
   });
 }
 
-function toGoal(row: GoalContent): Goal {
+export function toGoal(row: GoalContent): Goal {
   return create(GoalSchema, {
     id: row.id,
     goalKey: row.goalKey,
@@ -72,7 +72,14 @@ function toGoal(row: GoalContent): Goal {
     measurementFrequency: numberOf(MeasurementFrequency, row.measurementFrequency),
     startDate: row.startDate ?? '',
     targetDate: row.targetDate ?? '',
-    progressStatus: ProgressStatus.NOT_STARTED,
+    progressStatus: numberOf(ProgressStatus, row.progressStatus),
+    progress: row.progress.map((note) => ({
+      id: note.id,
+      status: numberOf(ProgressStatus, note.status),
+      note: note.note,
+      recordedBy: note.recordedBy,
+      recordTime: timestampFromDate(note.recordTime),
+    })),
   });
 }
 

@@ -50,6 +50,8 @@ export interface SqlFragments {
   readonly includes: (column: string) => string;
   /** Aggregates rows into a JSON array of objects, whose fields are the columns named; null when there are no rows. */
   readonly jsonRows: (columns: Readonly<Record<string, string>>, orderBy: string) => string;
+  /** JSON in a text, where it is to be part of other JSON. */
+  readonly json: (text: string) => string;
 }
 
 /** The pairs of a function that makes a JSON object. */
