@@ -30,10 +30,10 @@ const GOAL_COLUMNS = {
 } satisfies { [Field in keyof GoalColumns]: string };
 
 /** The goals of a version in `ieps` as one column, in the author's order; `condition` picks some of them. */
-export const goalsColumn = (sql: SqlFragments, condition = 'true') => `(
+export const goalsColumn = (sql: SqlFragments, condition = 'true') => `cast((
   select ${sql.jsonRows({ ...GOAL_COLUMNS, ...progressColumns(sql) }, 'position')} from goals
   where goals.district_id = ieps.district_id and goals.iep_id = ieps.id and ${condition}
-) as goals`;
+) as text) as goals`;
 
 /** What is read by `goalsColumn`. */
 export function goalsOf(column: string | null): GoalContent[] {

@@ -50,8 +50,8 @@ export interface SqlFragments {
   readonly includes: (column: string) => string;
   /** Aggregates rows into a JSON array of objects, whose fields are the columns named; null when there are no rows. */
   readonly jsonRows: (columns: Readonly<Record<string, string>>, orderBy: string) => string;
-  /** JSON in a text, where it is to be part of other JSON. */
-  readonly json: (text: string) => string;
+  /** Such an array as a part of another one: what comes out of a subquery may be taken for a string. */
+  readonly json: (rows: string) => string;
 }
 
 /** The pairs of a function that makes a JSON object. */

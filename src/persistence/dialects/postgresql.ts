@@ -159,8 +159,8 @@ export const postgresql: Dialect = {
   },
   sql: {
     includes: (column) => `${column} @> to_jsonb(?::text)`,
-    jsonRows: (columns, orderBy) => `json_agg(json_build_object(${jsonPairs(columns)}) order by ${orderBy})::text`,
-    json: (text) => `${text}::json`,
+    jsonRows: (columns, orderBy) => `json_agg(json_build_object(${jsonPairs(columns)}) order by ${orderBy})`,
+    json: (rows) => rows,
   },
   // https://www.postgresql.org/docs/current/errcodes-appendix.html
   classify: classifier(

@@ -81,7 +81,7 @@ export const sqlite: Dialect = {
   sql: {
     includes: (column) => `exists (select 1 from json_each(${column}) where value = ?)`,
     jsonRows: (columns, orderBy) => `json_group_array(json_object(${jsonPairs(columns)}) order by ${orderBy})`,
-    json: (text) => `json(${text})`,
+    json: (rows) => `json(${rows})`,
   },
   // https://www.sqlite.org/rescode.html
   classify: classifier({

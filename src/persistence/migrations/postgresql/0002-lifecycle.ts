@@ -40,6 +40,9 @@ export class Lifecycle extends Migration {
         constraint progress_notes_iep_fkey foreign key (district_id, iep_id) references ieps (district_id, id)
       )`);
     this.addSql('create index progress_notes_lineage_idx on progress_notes (district_id, lineage_id, seq)');
+    // The last status may lie far behind many notes without one.
+    this.addSql(`create index progress_notes_status_idx on progress_notes (district_id, lineage_id, seq)
+      where status is not null`);
 
     // The feed of a district, of a student and of an IEP.
     this.addSql('create index events_feed_idx on events (district_id, xid, seq)');

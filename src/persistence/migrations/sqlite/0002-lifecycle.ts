@@ -100,6 +100,9 @@ export class Lifecycle extends Migration {
         constraint progress_notes_iep_fkey foreign key (district_id, iep_id) references ieps (district_id, id)
       ) strict`);
     this.addSql('create index progress_notes_lineage_idx on progress_notes (district_id, lineage_id, seq)');
+    // The last status may lie far behind many notes without one.
+    this.addSql(`create index progress_notes_status_idx on progress_notes (district_id, lineage_id, seq)
+      where status is not null`);
 
     // What was said of a change. Not in its event: events hold no personal values.
     this.addSql(`
