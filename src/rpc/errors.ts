@@ -115,9 +115,12 @@ const ERRORS: { [R in Reason]: Row<Facts[R]> } = {
   NOT_YET_EFFECTIVE: unmet('NOT_YET_EFFECTIVE', ({ effectiveDate }) => [
     { field: 'effective_date', description: `is ${effectiveDate}: activate it on that day (UTC) or later` },
   ]),
-  BASE_NOT_FINAL: unmet('BASE_NOT_FINAL', ({ status }) => [
-    { field: 'based_on_iep_id', description: `names an IEP that is ${status}: take one that was approved` },
-  ]),
+  BASE_NOT_FINAL: {
+    ...unmet('BASE_NOT_FINAL', ({ status }) => [
+      { field: 'based_on_iep_id', description: `names an IEP that is ${status}: take one that was approved` },
+    ]),
+    metadata: ({ status }) => ({ status }),
+  },
   WATCH_TOKEN_UNKNOWN: {
     code: Code.OutOfRange,
     message: () =>

@@ -186,7 +186,7 @@ export const ErrorReason = {
   NOT_YET_EFFECTIVE: 22,
 
   /**
-   * FAILED_PRECONDITION: an amendment or a correction needs a base that was approved.
+   * FAILED_PRECONDITION: an amendment or a correction needs a base that was approved. Metadata: status (the base's).
    *
    * @generated from enum value: ERROR_REASON_BASE_NOT_FINAL = 23;
    */

@@ -280,6 +280,9 @@ export type Goal = Message<"iep.v1.Goal"> & {
   /**
    * The newest 100 progress notes of the goal, oldest first, from whichever version they were recorded on. Output only.
    *
+   * All notes of one document have room for 2 MiB, in equal shares for its goals, and a note takes 128 bytes besides its
+   * text in UTF-8. Where the 100 do not fit into the share of their goal, the newest that do are shown.
+   *
    * @generated from field: repeated iep.v1.ProgressNote progress = 12;
    */
   progress: ProgressNote[];
@@ -299,7 +302,7 @@ export const GoalSchema: GenMessage<Goal> = /*@__PURE__*/
  */
 export type ProgressNote = Message<"iep.v1.ProgressNote"> & {
   /**
-   * Identifier of the note, a UUIDv7.
+   * Identifier of the note, a UUIDv7; the id of its AuditEvent, too.
    *
    * @generated from field: string id = 1;
    */

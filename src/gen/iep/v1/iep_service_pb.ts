@@ -339,7 +339,8 @@ export type CreateIepRequest = Message<"iep.v1.CreateIepRequest"> & {
 
   /**
    * The district's own sections; see Iep.content. Absent = empty. With a base, a JSON Merge Patch (RFC 7396) that is
-   * applied to the base's; absent = the base's.
+   * applied to the base's: a null removes, a list replaces. Absent = the base's. Patch and result must both keep to the
+   * limits.
    *
    * @generated from field: google.protobuf.Struct content = 4;
    */
@@ -347,29 +348,30 @@ export type CreateIepRequest = Message<"iep.v1.CreateIepRequest"> & {
 
   /**
    * The goals, at most 100. With a base they replace the base's, and those with the goal_key of one of the base's carry it
-   * on; none = the base's.
+   * on, with its progress; the others are new. None = the base's.
    *
    * @generated from field: repeated iep.v1.Goal goals = 5;
    */
   goals: Goal[];
 
   /**
-   * Day of the IEP team meeting, "YYYY-MM-DD"; empty = not given, or the base's.
+   * Day of the IEP team meeting, "YYYY-MM-DD". Empty = not given; the base's in an AMENDMENT or CORRECTION.
    *
    * @generated from field: string meeting_date = 6;
    */
   meetingDate: string;
 
   /**
-   * First day on which the program applies, "YYYY-MM-DD"; empty = not given, or the base's.
+   * First day on which the program applies, "YYYY-MM-DD". Empty = not given; the base's in an AMENDMENT or CORRECTION,
+   * where it must not lie after the base's review_date.
    *
    * @generated from field: string effective_date = 7;
    */
   effectiveDate: string;
 
   /**
-   * Day by which the program must be reviewed, "YYYY-MM-DD", not before effective_date; empty = not given, or the base's.
-   * An AMENDMENT or CORRECTION keeps the base's: another one is INVALID_FIELD.
+   * Day by which the program must be reviewed, "YYYY-MM-DD", not before effective_date. Empty = not given. An AMENDMENT or
+   * CORRECTION keeps the base's: another one is INVALID_FIELD.
    *
    * @generated from field: string review_date = 8;
    */
@@ -399,9 +401,10 @@ export type CreateIepRequest = Message<"iep.v1.CreateIepRequest"> & {
   validateOnly: boolean;
 
   /**
-   * The base: a document of the same student, of any academic year, that is copied whole before what the request gives is
-   * applied. Required for an AMENDMENT or CORRECTION, and then APPROVED, ACTIVE, SUPERSEDED or ENDED (BASE_NOT_FINAL
-   * otherwise). A base of another student is INVALID_FIELD. Empty = none.
+   * The base: a document of the same student, of any academic year, that is copied before what the request gives is
+   * applied. An AMENDMENT or CORRECTION requires one, which is APPROVED, ACTIVE, SUPERSEDED or ENDED (BASE_NOT_FINAL
+   * otherwise), and copies it whole. Any other kind may copy one in whatever status, and takes its content and goals; the
+   * dates are its own. A base of another student is INVALID_FIELD. Empty = none.
    *
    * @generated from field: string based_on_iep_id = 12;
    */
