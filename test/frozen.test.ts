@@ -170,11 +170,10 @@ describeOnBoth('the database', (backend) => {
     );
     await database.query(
       `insert into progress_notes (district_id, id, lineage_id, iep_id, note, recorded_by, record_time)
-      values ('default', ?, ?, ?, 'x', 'x', ?)`,
+      select district_id, id, ?, iep_id, 'x', 'x', ? from events where iep_id = ?`,
       randomUUIDv7(),
-      randomUUIDv7(),
-      id,
       now,
+      id,
     );
     for (const table of ['events', 'event_comments', 'progress_notes']) {
       const before = await database.query(`select * from ${table}`);
