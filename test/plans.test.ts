@@ -102,6 +102,13 @@ const PAGES = [
     types: ['text', 'uuid'],
     index: 'progress_notes_lineage_idx',
   },
+  {
+    what: 'the last status of a lineage',
+    sql: `select status from progress_notes where district_id = $1 and lineage_id = $2 and status is not null
+      order by seq desc limit 1`,
+    types: ['text', 'uuid'],
+    index: 'progress_notes_status_idx',
+  },
 ];
 
 const SAMPLE: Record<string, string> = {

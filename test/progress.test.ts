@@ -48,7 +48,7 @@ describeOnBoth('progress', (backend) => {
 
   async function record(
     note: string,
-    progressStatus = UNSPECIFIED,
+    progressStatus: ProgressStatus = UNSPECIFIED,
     iepId = iep.id,
     goalKey = 'reading',
   ): Promise<Goal> {
@@ -131,21 +131,23 @@ describeOnBoth('progress', (backend) => {
     expect(JSON.stringify(event)).not.toContain('secret');
   });
 
-  it.each([...FINAL_STATUSES, ...OTHER_STATUSES])(
-    'may be recorded on a version that is %s, unless DISCARDED',
+  it.each([...FINAL_STATUSES, ...OTHER_STATUSES].filter((status) => status !== 'DISCARDED'))(
+    'may be recorded on a version that is %s',
     async (status) => {
       await setStatus(database, iep.id, status);
-      const request = { iepId: iep.id, goalKey: 'reading', note: 'x' };
-      if (status === 'DISCARDED') {
-        const frozen = { code: 'FailedPrecondition', reason: 'CONTENT_FROZEN', committed: 'no', status };
-        expect(await refusalOf(client.recordGoalProgress(request))).toEqual(frozen);
-        expect(await refusalOf(client.recordGoalProgress({ ...request, goalKey: 'none' }))).toEqual(frozen);
-        expect(await notesOn()).toEqual([]);
-      } else {
-        expect((await client.recordGoalProgress(request)).goal?.progress).toHaveLength(1);
-      }
+      expect((await record('x')).progress).toHaveLength(1);
+      expect(await notesOn()).toEqual(['x']);
     },
   );
+
+  it('is refused of a version that is DISCARDED', async () => {
+    await record('x');
+    await setStatus(database, iep.id, 'DISCARDED');
+    const frozen = { code: 'FailedPrecondition', reason: 'CONTENT_FROZEN', committed: 'no', status: 'DISCARDED' };
+    expect(await refusalOf(record('y'))).toEqual(frozen);
+    expect(await refusalOf(record('y', MASTERED, iep.id, 'none'))).toEqual(frozen);
+    expect(await notesOn()).toEqual(['x']);
+  });
 
   it('is shown on earlier and later versions of the lineage, and on no other goal of that key', async () => {
     await record('first', IN_PROGRESS);
