@@ -36,8 +36,8 @@ describeRefusals('bad documents', (fixture) => {
 
   it.each([IepKind.AMENDMENT, IepKind.CORRECTION])('refuses kind %i, which needs a base', async (kind) => {
     expect(await refusalsOf([create({ kind }), create({ kind, validateOnly: true })])).toEqual([
-      invalid('kind'),
-      invalid('kind'),
+      invalid('based_on_iep_id'),
+      invalid('based_on_iep_id'),
     ]);
   });
 

@@ -80,7 +80,7 @@ describeRefusals('bad content', (fixture) => {
     it('reports a Value without a kind together with other bad fields', async () => {
       const bytes = requestBytes({ studentId: fixture.student.id, academicYear: '2025', kind: 4 }, { a: kindless });
       const { fields } = await refusalOf(send(bytes));
-      expect(fields?.toSorted()).toEqual(['academic_year', 'content.a', 'kind']);
+      expect(fields?.toSorted()).toEqual(['academic_year', 'based_on_iep_id', 'content.a']);
     });
 
     it('finds it in content that comes in two pieces', async () => {

@@ -33,7 +33,7 @@ describe('a service that cannot start', () => {
   it('says that the schema is missing', async () => {
     const { code, errors } = await outcomeOf({ DATABASE_URL: 'sqlite::memory:', MIGRATE: 'off' });
     expect(code).toBe(1);
-    expect(errors).toContain('the database lacks 0001-initial. Run npm run migrate');
+    expect(errors).toContain('the database lacks 0001-initial, 0002-lifecycle. Run npm run migrate');
   });
 
   it('says what is wrong with its configuration', async () => {

@@ -1,7 +1,7 @@
 /** A request_id makes a write safe to repeat. */
 import { randomUUID } from 'node:crypto';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
-import type { Iep } from '../src/gen/iep/v1/iep_pb.ts';
+import type { Goal, Iep } from '../src/gen/iep/v1/iep_pb.ts';
 import type { Student } from '../src/gen/iep/v1/student_pb.ts';
 import {
   countRows,
@@ -18,7 +18,11 @@ import { failureOf, type IepClient, type RunningService, startInProcess } from '
 import type { TestDatabase } from './support/sql.ts';
 
 /** Calls an RPC; two calls with the same text have the same payload. */
-type Write = (client: IepClient, requestId: string, text: string) => Promise<Student | Student[] | Iep | undefined>;
+type Write = (
+  client: IepClient,
+  requestId: string,
+  text: string,
+) => Promise<Student | Student[] | Iep | Goal | undefined>;
 
 /** Each RPC that writes, on a target of its own. */
 const WRITES: Record<string, (client: IepClient) => Promise<Write>> = {
@@ -45,6 +49,13 @@ const WRITES: Record<string, (client: IepClient) => Promise<Write>> = {
       const goals = [{ goalText: 'reads', startDate: '2025-09-01' }, { goalText: 'writes' }];
       return (await client.createIep({ requestId, studentId, academicYear: YEAR, goals, content: { summary } })).iep;
     };
+  },
+  async RecordGoalProgress(anyClient) {
+    const studentId = await newStudent(anyClient);
+    const goals = [{ goalKey: 'reading', goalText: 'reads' }];
+    const { iep } = await anyClient.createIep({ studentId, academicYear: YEAR, goals });
+    return async (client, requestId, note) =>
+      (await client.recordGoalProgress({ requestId, iepId: iep!.id, goalKey: 'reading', note })).goal;
   },
 };
 
@@ -117,7 +128,7 @@ describeOnBoth('request_id', (backend) => {
       'select count(distinct rpc) as rpcs from events where request_id = ?',
       requestId,
     );
-    expect(Number(row?.['rpcs'])).toBe(4);
+    expect(Number(row?.['rpcs'])).toBe(Object.keys(WRITES).length);
   });
 
   it('knows a payload that is written in another way', async () => {

@@ -8,35 +8,23 @@ import { type Allocation, readHeads } from './allocate-version.ts';
 import type { Caller } from './caller.ts';
 import { type Change, describeChange, earlierOf, findEarlier, recordChange } from './change.ts';
 import { Refusal } from './errors.ts';
-import { type GoalContent, type IepDocument, findIeps } from './iep-document.ts';
+import { findIeps, type GoalContent, type IepDocument, requireIep } from './iep-document.ts';
+import { draftOf, type GivenIep, type IepDraft } from './iep-draft.ts';
+import { usualKind } from './iep-kind.ts';
 
-export interface GoalDraft {
-  /** Assigned when absent. */
-  readonly goalKey: string | undefined;
-  readonly domain: string | null;
-  readonly goalText: string;
-  readonly baseline: string;
-  readonly targetCriteria: string;
-  readonly measurementMethod: string;
-  readonly measurementFrequency: string | null;
-  readonly startDate: string | null;
-  readonly targetDate: string | null;
-}
-
-export interface CreateIepCommand {
-  readonly studentId: string;
+export interface CreateIepCommand extends GivenIep {
   readonly academicYear: string;
   /** INITIAL for version 1 and ANNUAL otherwise when absent. */
   readonly kind: string | undefined;
-  readonly content: Record<string, unknown>;
-  readonly goals: readonly GoalDraft[];
-  readonly meetingDate: string | null;
-  readonly effectiveDate: string | null;
-  readonly reviewDate: string | null;
+  /** The document to copy. */
+  readonly basedOnIepId: string | undefined;
   /** 0 = "none yet"; absent = any. */
   readonly expectedLatestVersion: number | undefined;
   readonly requestId: string | undefined;
 }
+
+/** What the copy of a base counts for, besides what is given: its size is not known before it is read. */
+const BASE_BYTES = 64 * 1024;
 
 /** Creates the next version of the chain as a DRAFT. Two calls never get one version, and none is skipped. */
 export async function createIep(db: Database, caller: Caller, command: CreateIepCommand): Promise<IepDocument> {
@@ -64,21 +52,22 @@ async function createTogether(
     creations.map(({ chain }) => chain),
     unit.now,
   );
-  /** By id: what the events speak of, made before or in this unit. */
-  const documents = new Map((await findCreated(unit, events)).map((document) => [document.iep.id, document]));
+  /** What the events speak of, made before or in this unit, and the bases. */
+  const documents = await findMentioned(unit, events, creations);
   const outcomes: Outcome<IepDocument>[] = [];
   for (const { chain, command, change } of creations) {
     try {
       const [earlier] = earlierOf(events, change);
       if (earlier !== undefined) {
-        outcomes.push({ value: documents.get(earlier.iepId!)! });
+        outcomes.push({ value: documents.get(placeOf(chain, earlier.iepId!))! });
         continue;
       }
       const allocation = heads.next(chain);
       requireLatest(command, allocation);
-      const document = add(unit.em, change.caller, command, allocation);
+      const draft = draftOf(command, baseOf(chain, command, documents));
+      const document = add(unit.em, rowOf(change.caller, command, draft, allocation), draft);
       heads.take(chain, document.iep.id, allocation);
-      documents.set(document.iep.id, document);
+      documents.set(placeOf(chain, document.iep.id), document);
       events.push(record(unit, change, document.iep));
       outcomes.push({ value: document });
     } catch (error) {
@@ -91,30 +80,56 @@ async function createTogether(
   return outcomes;
 }
 
-async function findCreated(unit: UnitOfWork, events: readonly ChangeEvent[]): Promise<IepDocument[]> {
-  const byDistrict = [...Map.groupBy(events, ({ districtId }) => districtId)];
-  const found = byDistrict.map(([districtId, own]) =>
-    findIeps(
-      unit,
-      districtId,
-      own.map(({ iepId }) => iepId!),
+type Documents = Map<string, IepDocument>;
+
+const placeOf = ({ districtId }: { readonly districtId: string }, iepId: string) => `${districtId}:${iepId}`;
+
+/**
+ * Reads the documents that the events speak of, and the bases of the creations. A base needs no lock of its own. One that
+ * must be final no longer changes but for its status; if it is discarded meanwhile, its copy came first. Any other is
+ * copied as it was committed at one moment: a statement sees a document and its goals in one snapshot.
+ */
+async function findMentioned(
+  unit: UnitOfWork,
+  events: readonly ChangeEvent[],
+  creations: readonly Creation[],
+): Promise<Documents> {
+  const mentions = [
+    ...events.map(({ districtId, iepId }) => ({ districtId, iepId: iepId! })),
+    ...creations.flatMap(({ chain: { districtId }, command: { basedOnIepId: iepId } }) =>
+      iepId === undefined ? [] : [{ districtId, iepId }],
     ),
-  );
-  return (await Promise.all(found)).flat();
+  ];
+  const documents: Documents = new Map();
+  for (const [districtId, own] of Map.groupBy(mentions, (mention) => mention.districtId)) {
+    const iepIds = [...new Set(own.map(({ iepId }) => iepId))];
+    for (const document of await findIeps(unit, districtId, iepIds)) {
+      documents.set(placeOf(document.iep, document.iep.id), document);
+    }
+  }
+  return documents;
 }
 
-function add(em: EntityManager, caller: Caller, command: CreateIepCommand, allocation: Allocation): IepDocument {
-  const iep = em.create(Iep, { ...draft(caller, command, allocation), id: randomUUIDv7() });
-  const goals = command.goals.map((goal, position) =>
-    em.create(Goal, {
-      ...goal,
-      districtId: caller.districtId,
-      id: randomUUIDv7(),
-      iep,
-      position,
-      goalKey: goal.goalKey ?? randomUUIDv7(),
-    }),
-  );
+function baseOf(
+  chain: Chain,
+  { basedOnIepId: iepId }: CreateIepCommand,
+  documents: Documents,
+): IepDocument | undefined {
+  const base = iepId === undefined ? undefined : documents.get(placeOf(chain, iepId));
+  if (iepId !== undefined && base === undefined) {
+    throw new Refusal('IEP_NOT_FOUND', { iepId });
+  }
+  return base;
+}
+
+function add(em: EntityManager, row: Omit<Iep, 'id'>, draft: IepDraft): IepDocument {
+  const iep = em.create(Iep, { ...row, id: randomUUIDv7() });
+  const goals = draft.goals.map(({ progress, progressStatus, ...given }, position): GoalContent => {
+    const id = randomUUIDv7();
+    const goal = { ...given, id, lineageId: given.lineageId ?? id, goalKey: given.goalKey ?? randomUUIDv7() };
+    em.create(Goal, { ...goal, districtId: row.districtId, iep, position });
+    return { ...goal, progress, progressStatus };
+  });
   return { iep, goals };
 }
 
@@ -125,11 +140,19 @@ function record(unit: UnitOfWork, change: Change, { id, studentId, status, rowVe
 /** What createIep would answer now, without ids. Takes no lock and writes nothing. */
 export async function previewIep(db: Database, caller: Caller, command: CreateIepCommand): Promise<IepDocument> {
   const chain = chainOf(caller, command);
+  const { basedOnIepId } = command;
   return db.read(caller, async (reader) => {
     const allocation = (await readHeads(reader, [chain], new Date())).next(chain);
     requireLatest(command, allocation);
-    const goals = command.goals.map((goal): GoalContent => ({ ...goal, id: '', goalKey: goal.goalKey ?? '' }));
-    return { iep: { ...draft(caller, command, allocation), id: '' }, goals };
+    const base = basedOnIepId === undefined ? undefined : await requireIep(reader, caller.districtId, basedOnIepId);
+    const draft = draftOf(command, base);
+    const goals = draft.goals.map((goal): GoalContent => ({
+      ...goal,
+      id: '',
+      lineageId: goal.lineageId ?? '',
+      goalKey: goal.goalKey ?? '',
+    }));
+    return { iep: { ...rowOf(caller, command, draft, allocation), id: '' }, goals };
   });
 }
 
@@ -144,28 +167,38 @@ function requireLatest({ expectedLatestVersion: expected }: CreateIepCommand, { 
   }
 }
 
-function draft(caller: Caller, command: CreateIepCommand, allocation: Allocation): Omit<Iep, 'id'> {
+function rowOf(
+  caller: Caller,
+  command: CreateIepCommand,
+  { content, meetingDate, effectiveDate, reviewDate }: IepDraft,
+  allocation: Allocation,
+): Omit<Iep, 'id'> {
   return {
     districtId: caller.districtId,
     studentId: command.studentId,
     academicYear: command.academicYear,
     version: allocation.version,
     parentVersionId: allocation.parentVersionId,
-    kind: command.kind ?? (allocation.version === 1 ? 'INITIAL' : 'ANNUAL'),
+    basedOnIepId: command.basedOnIepId ?? null,
+    kind: command.kind ?? usualKind(allocation.version),
     status: 'DRAFT',
-    content: command.content,
-    meetingDate: command.meetingDate,
-    effectiveDate: command.effectiveDate,
-    reviewDate: command.reviewDate,
+    content,
+    meetingDate,
+    effectiveDate,
+    reviewDate,
     createdBy: caller.principal,
     createTime: allocation.createTime,
     updateTime: allocation.createTime,
+    approvedBy: null,
+    approveTime: null,
+    contentSha256: null,
     revision: 1,
     rowVersion: 1,
   };
 }
 
 /** About what a creation adds to its unit of work. */
-function bytesOf({ content, goals }: CreateIepCommand): number {
-  return JSON.stringify(content).length + goals.reduce((sum, goal) => sum + JSON.stringify(goal).length, 0);
+function bytesOf({ content, goals, basedOnIepId }: CreateIepCommand): number {
+  const given = JSON.stringify(content).length + goals.reduce((sum, goal) => sum + JSON.stringify(goal).length, 0);
+  return basedOnIepId === undefined ? given : given + BASE_BYTES;
 }

@@ -1,7 +1,15 @@
-/** A field that breaks a rule: its path from the request down, and what would be right. */
+/** A field that breaks a rule: its path from the request or from the document down, and what would be right. */
 export interface Violation {
   readonly field: string;
   readonly description: string;
+}
+
+/** What happened to an IEP since an etag was read. */
+interface EditsSince {
+  /** The current one. */
+  readonly revision: number;
+  readonly changedPaths: readonly string[];
+  readonly changedBy: readonly string[];
 }
 
 /** Why a call is refused, with the facts that belong to each reason. */
@@ -10,10 +18,19 @@ export interface RefusalFacts {
   MALFORMED_REQUEST: { problem: string };
   REQUEST_ID_REUSED: { requestId: string };
   STUDENT_NOT_FOUND: { studentId: string };
-  IEP_NOT_FOUND: { iepId: string } | { studentId: string; academicYear: string };
+  IEP_NOT_FOUND: { iepId: string } | { studentId: string; academicYear: string; version?: number };
+  GOAL_NOT_FOUND: { iepId: string; goalKey: string };
   STUDENT_NUMBER_TAKEN: { studentNumber: string };
   VERSION_MISMATCH: { expected: number; actual: number };
-  ETAG_MISMATCH: { currentEtag: string };
+  ETAG_MISMATCH: { currentEtag: string; since?: EditsSince };
+  ILLEGAL_TRANSITION: { from: string; rpc: string; allowed: readonly string[] };
+  CONTENT_FROZEN: { status: string };
+  SUBMISSION_EMPTY: Record<string, never>;
+  APPROVAL_INCOMPLETE: { gaps: readonly Violation[] };
+  APPROVER_IS_AUTHOR: Record<string, never>;
+  NOT_YET_EFFECTIVE: { effectiveDate: string };
+  BASE_NOT_FINAL: { status: string };
+  WATCH_TOKEN_UNKNOWN: Record<string, never>;
 }
 
 export type RefusalReason = keyof RefusalFacts;

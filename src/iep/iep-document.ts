@@ -1,9 +1,13 @@
 import { type Goal, Iep } from '../persistence/entities.ts';
+import type { SqlFragments } from '../persistence/dialects/dialect.ts';
 import type { Reader } from '../persistence/unit-of-work.ts';
 import { Refusal } from './errors.ts';
+import { type GoalProgress, progressColumns, progressOf, type ProgressRow } from './goal-progress.ts';
 
-/** What a goal says, apart from where it stands. */
-export type GoalContent = Omit<Goal, 'districtId' | 'iep' | 'iepId' | 'position'>;
+type GoalColumns = Omit<Goal, 'districtId' | 'iep' | 'iepId' | 'position'>;
+
+/** What a goal says, and what was noted of it, apart from where it stands. */
+export type GoalContent = GoalColumns & GoalProgress;
 
 /** A version with its goals, in the author's order. */
 export interface IepDocument {
@@ -13,6 +17,7 @@ export interface IepDocument {
 
 const GOAL_COLUMNS = {
   id: 'id',
+  lineageId: 'lineage_id',
   goalKey: 'goal_key',
   domain: 'domain',
   goalText: 'goal_text',
@@ -22,7 +27,19 @@ const GOAL_COLUMNS = {
   measurementFrequency: 'measurement_frequency',
   startDate: 'start_date',
   targetDate: 'target_date',
-} satisfies { [Field in keyof GoalContent]: string };
+} satisfies { [Field in keyof GoalColumns]: string };
+
+/** The goals of a version in `ieps` as one column, in the author's order; `condition` picks some of them. */
+export const goalsColumn = (sql: SqlFragments, condition = 'true') => `cast((
+  select ${sql.jsonRows({ ...GOAL_COLUMNS, ...progressColumns(sql) }, 'position')} from goals
+  where goals.district_id = ieps.district_id and goals.iep_id = ieps.id and ${condition}
+) as text) as goals`;
+
+/** What is read by `goalsColumn`. */
+export function goalsOf(column: string | null): GoalContent[] {
+  const rows = JSON.parse(column ?? '[]') as (GoalColumns & ProgressRow)[];
+  return rows.map(({ lastStatus, notes, ...goal }) => ({ ...goal, ...progressOf({ lastStatus, notes }) }));
+}
 
 interface DocumentRow extends Record<string, unknown> {
   readonly goals: string | null;
@@ -37,18 +54,8 @@ export async function findDocuments(
   clause: string,
   params: readonly unknown[],
 ): Promise<IepDocument[]> {
-  const rows = await em.execute<DocumentRow[]>(
-    `select ieps.*, (
-       select ${sql.jsonRows(GOAL_COLUMNS, 'position')} from goals
-       where goals.district_id = ieps.district_id and goals.iep_id = ieps.id
-     ) as goals
-     from ieps ${clause}`,
-    [...params],
-  );
-  return rows.map(({ goals, ...row }) => ({
-    iep: em.map(Iep, row),
-    goals: goals === null ? [] : (JSON.parse(goals) as GoalContent[]),
-  }));
+  const rows = await em.execute<DocumentRow[]>(`select ieps.*, ${goalsColumn(sql)} from ieps ${clause}`, [...params]);
+  return rows.map(({ goals, ...row }) => ({ iep: em.map(Iep, row), goals: goalsOf(goals) }));
 }
 
 /** Those of the district's versions that have these ids, in any order. */

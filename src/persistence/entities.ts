@@ -39,6 +39,8 @@ export const Iep = defineEntity({
     version: p.integer(),
     /** A plain column: as a relation to itself it would cost an extra update and commit-order work per row. */
     parentVersionId: p.uuid().nullable(),
+    /** The document that the content was copied from. */
+    basedOnIepId: p.uuid().nullable(),
     kind: p.string(),
     status: p.string(),
     content: p.json<Record<string, unknown>>(),
@@ -48,6 +50,10 @@ export const Iep = defineEntity({
     createdBy: p.string(),
     createTime: p.datetime(),
     updateTime: p.datetime(),
+    /** These three come with the approval. */
+    approvedBy: p.string().nullable(),
+    approveTime: p.datetime().nullable(),
+    contentSha256: p.string().nullable(),
     /** Counts saves of the draft. */
     revision: p.integer(),
     /** Counts edits and status changes; the etag stands for it. */
@@ -65,6 +71,8 @@ export const Goal = defineEntity({
     /** A relation, so that the unit of work inserts the IEP before its goals. */
     iep: () => p.manyToOne(Iep).joinColumns('district_id', 'iep_id'),
     iepId: p.uuid().persist(false),
+    /** The goal and those that carry it on in later versions share it; progress belongs to it. */
+    lineageId: p.uuid(),
     position: p.integer(),
     goalKey: p.string(),
     domain: p.string().nullable(),
@@ -104,4 +112,35 @@ export const ChangeEvent = defineEntity({
 });
 export type ChangeEvent = InferEntity<typeof ChangeEvent>;
 
-export const entities = [Student, Iep, Goal, ChangeEvent];
+/** What was said of a change of status. Apart from the event, which holds no personal values. */
+export const EventComment = defineEntity({
+  name: 'EventComment',
+  tableName: 'event_comments',
+  properties: {
+    districtId: p.string().primary(),
+    eventId: p.uuid().primary(),
+    comment: p.string(),
+  },
+});
+
+/** Progress towards a goal. Only ever added. */
+export const ProgressNote = defineEntity({
+  name: 'ProgressNote',
+  tableName: 'progress_notes',
+  properties: {
+    districtId: p.string().primary(),
+    id: p.uuid().primary(),
+    /** Orders the notes of a lineage; the database counts. */
+    seq: p.integer().persist(false),
+    lineageId: p.uuid(),
+    /** The version on which it was recorded. */
+    iepId: p.uuid(),
+    status: p.string().nullable(),
+    note: p.string(),
+    recordedBy: p.string(),
+    recordTime: p.datetime(),
+  },
+});
+export type ProgressNote = InferEntity<typeof ProgressNote>;
+
+export const entities = [Student, Iep, Goal, ChangeEvent, EventComment, ProgressNote];

@@ -1,14 +1,17 @@
 /** The one table of errors: what each reason looks like to a caller. The texts name no table, no SQL and no person. */
-import type { DescMessage, MessageInitShape } from '@bufbuild/protobuf';
 import { Code, ConnectError } from '@connectrpc/connect';
-import {
-  BadRequestSchema,
-  ErrorInfoSchema,
-  ResourceInfoSchema,
-  RetryInfoSchema,
-} from '../gen/google/rpc/error_details_pb.ts';
+import { ErrorInfoSchema } from '../gen/google/rpc/error_details_pb.ts';
 import { type RefusalFacts, Refusal, type Violation } from '../iep/errors.ts';
 import { StorageError, type StorageFacts } from '../persistence/errors.ts';
+import {
+  badRequest,
+  describeViolations,
+  type Detail,
+  listedNames,
+  precondition,
+  resource,
+  retryAfter,
+} from './error-details.ts';
 
 interface CallFacts {
   DRAINING: Record<string, never>;
@@ -17,8 +20,6 @@ interface CallFacts {
 
 interface Facts extends RefusalFacts, StorageFacts, CallFacts {}
 type Reason = keyof Facts;
-
-type Detail = { desc: DescMessage; value: MessageInitShape<DescMessage> };
 
 interface Row<F> {
   readonly code: Code | ((facts: F) => Code);
@@ -34,7 +35,7 @@ const ERRORS: { [R in Reason]: Row<Facts[R]> } = {
   INVALID_FIELD: {
     code: Code.InvalidArgument,
     message: ({ violations }) => describeViolations(violations),
-    details: ({ violations }) => [badRequest(listed(violations))],
+    details: ({ violations }) => [badRequest(violations)],
   },
   MALFORMED_REQUEST: {
     code: Code.InvalidArgument,
@@ -55,10 +56,13 @@ const ERRORS: { [R in Reason]: Row<Facts[R]> } = {
     message: (facts) =>
       'iepId' in facts
         ? `There is no IEP with iep_id ${facts.iepId}.`
-        : `The student ${facts.studentId} has no IEP in academic_year ${facts.academicYear}.`,
-    details: (facts) => [
-      resource('iep.v1.Iep', 'iepId' in facts ? facts.iepId : `${facts.studentId}/${facts.academicYear}`),
-    ],
+        : `The student ${facts.studentId} has no IEP${facts.version ? ` of version ${facts.version}` : ''} in academic_year ${facts.academicYear}.`,
+    details: (facts) => [resource('iep.v1.Iep', 'iepId' in facts ? facts.iepId : placeOf(facts))],
+  },
+  GOAL_NOT_FOUND: {
+    code: Code.NotFound,
+    message: ({ iepId, goalKey }) => `The IEP ${iepId} has no goal with goal_key ${goalKey}.`,
+    details: ({ iepId, goalKey }) => [resource('iep.v1.Goal', `${iepId}/${goalKey}`)],
   },
   STUDENT_NUMBER_TAKEN: {
     code: Code.AlreadyExists,
@@ -75,7 +79,52 @@ const ERRORS: { [R in Reason]: Row<Facts[R]> } = {
     code: Code.Aborted,
     message: ({ currentEtag }) =>
       `etag is not ${currentEtag}: the resource was changed since it was read. Read it again, then decide again.`,
-    metadata: ({ currentEtag }) => ({ current_etag: currentEtag }),
+    metadata: ({ currentEtag, since }) => ({
+      current_etag: currentEtag,
+      ...(since && {
+        revision: `${since.revision}`,
+        changed_paths: listedNames(since.changedPaths),
+        changed_by: listedNames(since.changedBy),
+      }),
+    }),
+  },
+  ILLEGAL_TRANSITION: {
+    code: Code.FailedPrecondition,
+    message: ({ from, rpc, allowed }) =>
+      `${rpc} is not possible: status is ${from}. ${allowed.length > 0 ? `Possible: ${allowed.join(', ')}` : 'It is final'}.`,
+    metadata: ({ from, rpc, allowed }) => ({ from, rpc, allowed: allowed.join(',') }),
+    details: ({ from, rpc }) => [
+      precondition('ILLEGAL_TRANSITION', [{ field: 'status', description: `is ${from}, which does not allow ${rpc}` }]),
+    ],
+  },
+  CONTENT_FROZEN: {
+    code: Code.FailedPrecondition,
+    message: ({ status }) => `The content is frozen: status is ${status}. Create a new version instead.`,
+    metadata: ({ status }) => ({ status }),
+    details: ({ status }) => [
+      precondition('CONTENT_FROZEN', [{ field: 'status', description: `is ${status}, which freezes the content` }]),
+    ],
+  },
+  SUBMISSION_EMPTY: unmet('SUBMISSION_EMPTY', () => [
+    { field: 'goals', description: 'and content are both empty: give at least one goal or some content' },
+  ]),
+  APPROVAL_INCOMPLETE: unmet('APPROVAL_INCOMPLETE', ({ gaps }) => gaps),
+  APPROVER_IS_AUTHOR: unmet('APPROVER_IS_AUTHOR', () => [
+    { field: 'created_by', description: 'is the caller: have somebody else approve it' },
+  ]),
+  NOT_YET_EFFECTIVE: unmet('NOT_YET_EFFECTIVE', ({ effectiveDate }) => [
+    { field: 'effective_date', description: `is ${effectiveDate}: activate it on that day (UTC) or later` },
+  ]),
+  BASE_NOT_FINAL: {
+    ...unmet('BASE_NOT_FINAL', ({ status }) => [
+      { field: 'based_on_iep_id', description: `names an IEP that is ${status}: take one that was approved` },
+    ]),
+    metadata: ({ status }) => ({ status }),
+  },
+  WATCH_TOKEN_UNKNOWN: {
+    code: Code.OutOfRange,
+    message: () =>
+      'resume_token is none of this database. Read what you watch again, and watch without a token from then on.',
   },
   VERSION_CONTENTION: {
     code: Code.Aborted,
@@ -116,6 +165,15 @@ const ERRORS: { [R in Reason]: Row<Facts[R]> } = {
   },
 };
 
+/** The row of a reason that the document itself gives. */
+function unmet<R extends Reason>(reason: R, violationsOf: (facts: Facts[R]) => readonly Violation[]): Row<Facts[R]> {
+  return {
+    code: Code.FailedPrecondition,
+    message: (facts) => describeViolations(violationsOf(facts)),
+    details: (facts) => [precondition(reason, violationsOf(facts))],
+  };
+}
+
 /** The error that a caller gets for `reason`. */
 export function errorFor<R extends Reason>(reason: R, facts: Facts[R], cause?: unknown): ConnectError {
   const { code, message, metadata, details, committed = 'no' } = ERRORS[reason];
@@ -148,48 +206,6 @@ export function reasonOf(error: ConnectError): string {
   return error.findDetails(ErrorInfoSchema)[0]?.reason ?? '';
 }
 
-function resource(resourceType: string, resourceName: string): Detail {
-  return { desc: ResourceInfoSchema, value: { resourceType, resourceName } };
-}
-
-function retryAfter(ms: number): Detail {
-  const nanos = (ms % 1000) * 1_000_000;
-  return { desc: RetryInfoSchema, value: { retryDelay: { seconds: BigInt(Math.floor(ms / 1000)), nanos } } };
-}
-
-function badRequest(violations: readonly Violation[]): Detail {
-  return { desc: BadRequestSchema, value: { fieldViolations: [...violations] } };
-}
-
-const MAX_VIOLATIONS = 20;
-/** Details over 64 KiB broke healthy calls on the same connection, and some clients stop at 8 KiB. */
-const MAX_VIOLATION_BYTES = 3500;
-const MAX_PATH = 200;
-
-function listed(violations: readonly Violation[]): Violation[] {
-  const list: Violation[] = [];
-  let bytes = 0;
-  for (const { field, description } of violations.slice(0, MAX_VIOLATIONS)) {
-    const path = field.length <= MAX_PATH ? field : `${field.slice(0, MAX_PATH).toWellFormed()}…`;
-    // Six: the tags and lengths around the two strings.
-    bytes += Buffer.byteLength(path) + Buffer.byteLength(description) + 6;
-    if (bytes > MAX_VIOLATION_BYTES) {
-      break;
-    }
-    list.push({ field: path, description });
-  }
-  return list;
-}
-
-function describeViolations(violations: readonly Violation[]): string {
-  const list = listed(violations);
-  const [first] = list;
-  const others = list.length - 1;
-  const left = violations.length - list.length;
-  return [
-    `${first?.field} ${first?.description}`,
-    others > 0 ? `; and ${others} more in the details` : '',
-    left > 0 ? `, with ${left} further ones not listed` : '',
-    '.',
-  ].join('');
+function placeOf({ studentId, academicYear, version }: { studentId: string; academicYear: string; version?: number }) {
+  return [studentId, academicYear, ...(version === undefined ? [] : [version])].join('/');
 }

@@ -1,17 +1,19 @@
 import { toBinary } from '@bufbuild/protobuf';
-import type { ServiceImpl } from '@connectrpc/connect';
+import { Code, ConnectError, type ServiceImpl } from '@connectrpc/connect';
 import { IepSchema } from '../gen/iep/v1/iep_pb.ts';
 import type { IEPService } from '../gen/iep/v1/iep_service_pb.ts';
 import { createIep, previewIep } from '../iep/create-iep.ts';
 import { createStudents } from '../iep/create-students.ts';
 import { getIep, getLatestIep, listIeps } from '../iep/find-ieps.ts';
 import { getStudent, listStudents } from '../iep/find-students.ts';
+import { recordGoalProgress } from '../iep/record-goal-progress.ts';
 import { updateStudent } from '../iep/update-student.ts';
 import type { Database } from '../persistence/database.ts';
 import { callerOf } from './call-context.ts';
-import { toIep, toStudent } from './messages.ts';
+import { toGoal, toIep, toStudent } from './messages.ts';
 import { encodePageToken } from './pages.ts';
 import { toCreateIep, toGetIep, toGetLatestIep, toListIeps } from './requests/iep-requests.ts';
+import { toRecordGoalProgress } from './requests/progress-request.ts';
 import {
   toBatchCreateStudents,
   toCreateStudent,
@@ -83,5 +85,25 @@ export function createIepService(db: Database): ServiceImpl<typeof IEPService> {
       }
       return { ieps };
     },
+
+    async recordGoalProgress(request, context) {
+      return { goal: toGoal(await recordGoalProgress(db, callerOf(context), toRecordGoalProgress(request))) };
+    },
+
+    // RPCs of the contract that are not written yet.
+    updateIep: unwritten,
+    submitIep: unwritten,
+    returnIep: unwritten,
+    approveIep: unwritten,
+    activateIep: unwritten,
+    endIep: unwritten,
+    discardIep: unwritten,
+    compareIeps: unwritten,
+    listAuditEvents: unwritten,
+    watchIeps: unwritten,
   };
+}
+
+function unwritten(): never {
+  throw new ConnectError('This RPC is not written yet.', Code.Unimplemented);
 }

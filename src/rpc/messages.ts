@@ -40,6 +40,7 @@ export function toIep({ iep, goals }: IepDocument): Iep {
     academicYear: iep.academicYear,
     version: iep.version,
     parentVersionId: iep.parentVersionId ?? '',
+    basedOnIepId: iep.basedOnIepId ?? '',
     kind: numberOf(IepKind, iep.kind),
     status: numberOf(IepStatus, iep.status),
     content: iep.content as JsonObject,
@@ -50,13 +51,16 @@ export function toIep({ iep, goals }: IepDocument): Iep {
     createdBy: iep.createdBy,
     createTime: timestampFromDate(iep.createTime),
     updateTime: timestampFromDate(iep.updateTime),
+    approvedBy: iep.approvedBy ?? '',
+    ...(iep.approveTime && { approveTime: timestampFromDate(iep.approveTime) }),
     revision: iep.revision,
+    contentSha256: iep.contentSha256 ?? '',
     // A preview stands for no state.
     etag: iep.id === '' ? '' : etagOf(iep),
   });
 }
 
-function toGoal(row: GoalContent): Goal {
+export function toGoal(row: GoalContent): Goal {
   return create(GoalSchema, {
     id: row.id,
     goalKey: row.goalKey,
@@ -68,7 +72,14 @@ function toGoal(row: GoalContent): Goal {
     measurementFrequency: numberOf(MeasurementFrequency, row.measurementFrequency),
     startDate: row.startDate ?? '',
     targetDate: row.targetDate ?? '',
-    progressStatus: ProgressStatus.NOT_STARTED,
+    progressStatus: numberOf(ProgressStatus, row.progressStatus),
+    progress: row.progress.map((note) => ({
+      id: note.id,
+      status: numberOf(ProgressStatus, note.status),
+      note: note.note,
+      recordedBy: note.recordedBy,
+      recordTime: timestampFromDate(note.recordTime),
+    })),
   });
 }
 

@@ -2,7 +2,7 @@
  * Serves a Connect service implementation by @grpc/grpc-js, several times as fast as connect-node's own gRPC server, with
  * the same interceptors and the same errors.
  */
-import { create, toBinary } from '@bufbuild/protobuf';
+import { create, type DescMethod, toBinary } from '@bufbuild/protobuf';
 import {
   Code,
   ConnectError,
@@ -38,11 +38,14 @@ type Next = (request: UnaryRequest) => Promise<UnaryResponse>;
 const GONE = new ConnectError('the caller has gone', Code.Canceled);
 const ANSWERED = new ConnectError('the call is answered', Code.Canceled);
 
+/** WatchIeps is left out until streams are served. */
+const isUnary = ({ methodKind }: DescMethod) => methodKind === 'unary';
+
 const asIs = (bytes: Buffer): Buffer => bytes;
 
 /** The service's methods for grpc-js. Messages stay bytes: a request that cannot be read gets an error of ours. */
 export function grpcDefinition(): Record<string, MethodDefinition<Buffer, Buffer>> {
-  const methods = IEPService.methods.map((method) => [
+  const methods = IEPService.methods.filter(isUnary).map((method) => [
     method.name,
     {
       path: `/${IEPService.typeName}/${method.name}`,
@@ -64,12 +67,9 @@ export function grpcImplementation(
 ): UntypedServiceImplementation {
   const { methods } = createServiceImplSpec(IEPService, service as object);
   return Object.fromEntries(
-    Object.values(methods).map((spec) => {
-      if (spec.kind !== 'unary') {
-        throw new TypeError(`${spec.method.name} is ${spec.kind}, and only unary methods are served`);
-      }
-      return [spec.method.name, unary(spec, interceptors, deadlines)];
-    }),
+    Object.values(methods).flatMap((spec) =>
+      spec.kind === 'unary' ? [[spec.method.name, unary(spec, interceptors, deadlines)]] : [],
+    ),
   );
 }
 

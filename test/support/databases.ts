@@ -13,26 +13,38 @@ export interface Backend {
   readonly name: 'PostgreSQL' | 'SQLite';
   /** An empty database with the current schema. */
   create(): Promise<TestDatabase>;
+  /** A database without a schema. */
+  createBare(): Promise<TestDatabase>;
+  /** An instant as the database keeps it. */
+  instant(time: Date): unknown;
+}
+
+async function createPostgreSql(template: string): Promise<TestDatabase> {
+  const server = inject('postgresUrl');
+  const name = `iep_${randomUUID().replaceAll('-', '')}`;
+  await execute(server, `create database ${name} template ${template}`);
+  return connectPostgreSql(databaseUrl(server, name), () => execute(server, `drop database ${name} with (force)`));
 }
 
 export const postgresql: Backend = {
   name: 'PostgreSQL',
-  async create() {
-    const server = inject('postgresUrl');
-    const name = `iep_${randomUUID().replaceAll('-', '')}`;
-    await execute(server, `create database ${name} template ${inject('template')}`);
-    return connectPostgreSql(databaseUrl(server, name), () => execute(server, `drop database ${name} with (force)`));
-  },
+  create: () => createPostgreSql(inject('template')),
+  createBare: () => createPostgreSql('template0'),
+  instant: (time) => time,
 };
 
 export const sqlite: Backend = {
   name: 'SQLite',
   async create() {
-    const folder = mkdtempSync(path.join(tmpdir(), 'iep-test-'));
-    const file = path.join(folder, 'iep.db');
-    await migrate(`sqlite:${file}`);
-    return connectSqlite(file, () => rmSync(folder, { recursive: true }));
+    const database = await this.createBare();
+    await migrate(database.url);
+    return database;
   },
+  async createBare() {
+    const folder = mkdtempSync(path.join(tmpdir(), 'iep-test-'));
+    return connectSqlite(path.join(folder, 'iep.db'), () => rmSync(folder, { recursive: true }));
+  },
+  instant: (time) => time.getTime(),
 };
 
 /** Declares one suite for each database. */

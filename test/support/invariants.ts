@@ -32,6 +32,32 @@ const INVARIANTS: Record<string, string> = {
     select students.id from students left join events on events.district_id = students.district_id
       and events.student_id = students.id and events.rpc in ('CreateStudent', 'BatchCreateStudents')
     group by students.district_id, students.id having count(events.id) <> 1`,
+  'a base is of the same student': `
+    select ieps.id from ieps
+    left join ieps as base on base.district_id = ieps.district_id and base.id = ieps.based_on_iep_id
+    where ieps.based_on_iep_id is not null and (base.id is null or base.student_id <> ieps.student_id)`,
+  'an amendment has a base that was approved, and its review_date': `
+    select ieps.id from ieps
+    left join ieps as base on base.district_id = ieps.district_id and base.id = ieps.based_on_iep_id
+    where ieps.kind in ('AMENDMENT', 'CORRECTION')
+    and (base.approve_time is null or base.review_date is distinct from ieps.review_date)`,
+  // Other kinds may have a draft for a base, which goes on changing.
+  'a goal of an amendment has the lineage of the goal of the base with its key': `
+    select goals.id from goals
+    join ieps on ieps.district_id = goals.district_id and ieps.id = goals.iep_id
+    join goals as base on base.district_id = ieps.district_id and base.iep_id = ieps.based_on_iep_id
+      and base.goal_key = goals.goal_key
+    where ieps.kind in ('AMENDMENT', 'CORRECTION') and base.lineage_id <> goals.lineage_id`,
+  'no goal shares a lineage with another one of its version, or of another student': `
+    select goals.lineage_id from goals
+    join ieps on ieps.district_id = goals.district_id and ieps.id = goals.iep_id
+    group by goals.district_id, goals.lineage_id
+    having count(*) <> count(distinct iep_id) or count(distinct student_id) > 1`,
+  'every note of progress is of an event of its version, and every such event has one': `
+    select coalesce(progress_notes.id, events.id) as id from progress_notes
+    full join events on events.district_id = progress_notes.district_id and events.id = progress_notes.id
+    where (progress_notes.id is null and events.rpc = 'RecordGoalProgress')
+    or (progress_notes.id is not null and (events.id is null or events.iep_id <> progress_notes.iep_id))`,
   'no event of something that is not there': `
     select events.id from events left join ieps on ieps.district_id = events.district_id and ieps.id = events.iep_id
     where events.iep_id is not null and ieps.id is null`,

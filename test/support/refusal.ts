@@ -70,7 +70,7 @@ export function numberTaken(studentNumber: string): Refusal {
 export const malformed: Refusal = { code: 'InvalidArgument', reason: 'MALFORMED_REQUEST', committed: 'no' };
 export const requestIdReused: Refusal = { code: 'InvalidArgument', reason: 'REQUEST_ID_REUSED', committed: 'no' };
 
-const TABLES = ['students', 'ieps', 'goals', 'events'];
+const TABLES = ['students', 'ieps', 'goals', 'events', 'progress_notes'];
 
 /** How many rows each table has. */
 export async function countRows(database: TestDatabase): Promise<unknown> {

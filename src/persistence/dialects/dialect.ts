@@ -52,6 +52,8 @@ export interface SqlFragments {
   readonly jsonTable: (name: string, columns: Readonly<Record<string, string>>) => string;
   /** Aggregates rows into a JSON array of objects, whose fields are the columns named; of no rows, null or an empty one. */
   readonly jsonRows: (columns: Readonly<Record<string, string>>, orderBy: string) => string;
+  /** Such an array as a part of another one: what comes out of a subquery may be taken for a string. */
+  readonly json: (rows: string) => string;
 }
 
 /** The pairs of a function that makes a JSON object. */

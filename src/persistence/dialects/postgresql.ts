@@ -3,6 +3,7 @@ import { IsolationLevel } from '@mikro-orm/core';
 import { MikroORM } from '@mikro-orm/postgresql';
 import type { EntityManager } from '@mikro-orm/sql';
 import { Initial } from '../migrations/postgresql/0001-initial.ts';
+import { Lifecycle } from '../migrations/postgresql/0002-lifecycle.ts';
 import { classifier, codeOf, rootMessage } from './classify.ts';
 import {
   type Chain,
@@ -162,7 +163,8 @@ export const postgresql: Dialect = {
       const typed = Object.entries(columns).map(([column, type]) => `${column} ${type}`);
       return `json_to_recordset(?::json) as ${name} (${typed.join(', ')})`;
     },
-    jsonRows: (columns, orderBy) => `json_agg(json_build_object(${jsonPairs(columns)}) order by ${orderBy})::text`,
+    jsonRows: (columns, orderBy) => `json_agg(json_build_object(${jsonPairs(columns)}) order by ${orderBy})`,
+    json: (rows) => rows,
   },
   // https://www.postgresql.org/docs/current/errcodes-appendix.html
   classify: classifier(
@@ -179,7 +181,10 @@ export const postgresql: Dialect = {
   ),
   isVersionTaken: (error) => codeOf(error) === '23505' && rootMessage(error).includes('ieps_version_key'),
   isMissingTable: (error) => codeOf(error) === '42P01',
-  migrations: [{ name: '0001-initial', class: Initial }],
+  migrations: [
+    { name: '0001-initial', class: Initial },
+    { name: '0002-lifecycle', class: Lifecycle },
+  ],
   migrationColumns:
     'id serial primary key, name varchar(255) not null, executed_at timestamptz not null default current_timestamp',
   migrationLock: `select pg_advisory_xact_lock(hashtextextended('iep:migrations', 0))`,

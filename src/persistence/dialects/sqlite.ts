@@ -5,6 +5,7 @@ import { MikroORM } from '@mikro-orm/sqlite';
 import SqliteDatabase from 'better-sqlite3';
 import { CompiledQuery, type DatabaseConnection, SqliteDialect, SqliteDriver } from 'kysely';
 import { Initial } from '../migrations/sqlite/0001-initial.ts';
+import { Lifecycle } from '../migrations/sqlite/0002-lifecycle.ts';
 import { classifier, rootMessage } from './classify.ts';
 import { chainKey, type Dialect, jsonPairs, migrationsOf, ormOptions } from './dialect.ts';
 
@@ -84,6 +85,7 @@ export const sqlite: Dialect = {
       return `(select ${fields.join(', ')} from json_each(?)) as ${name}`;
     },
     jsonRows: (columns, orderBy) => `json_group_array(json_object(${jsonPairs(columns)}) order by ${orderBy})`,
+    json: (rows) => `json(${rows})`,
   },
   // https://www.sqlite.org/rescode.html
   classify: classifier({
@@ -101,7 +103,10 @@ export const sqlite: Dialect = {
   }),
   isVersionTaken: (error) => /^UNIQUE constraint failed: .*ieps\.version/.test(rootMessage(error)),
   isMissingTable: (error) => /no such table/.test(rootMessage(error)),
-  migrations: [{ name: '0001-initial', class: Initial }],
+  migrations: [
+    { name: '0001-initial', class: Initial },
+    { name: '0002-lifecycle', class: Lifecycle },
+  ],
   migrationColumns:
     "id integer primary key autoincrement, name text not null, executed_at integer not null default (unixepoch('subsec') * 1000)",
   // BEGIN IMMEDIATE does it.

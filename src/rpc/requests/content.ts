@@ -1,9 +1,8 @@
 import type { JsonObject, JsonValue } from '@bufbuild/protobuf';
-import canonicalize from 'canonicalize';
+import { contentBytes, MAX_CONTENT_BYTES } from '../../iep/content-size.ts';
 import type { Report } from '../fields.ts';
 
 const MAX_DEPTH = 16;
-const MAX_BYTES = 256 * 1024;
 /** Of one path segment: a key may be as long as the content. */
 const MAX_SEGMENT = 40;
 
@@ -59,8 +58,8 @@ export function content(report: Report, field: string, value: JsonObject): JsonO
   }
 
   const walked = walk(field, value, 1) as JsonObject;
-  if (sound && Buffer.byteLength(canonicalize(walked)!) > MAX_BYTES) {
-    report(field, `must have at most ${MAX_BYTES} bytes of canonical JSON`);
+  if (sound && contentBytes(walked) > MAX_CONTENT_BYTES) {
+    report(field, `must have at most ${MAX_CONTENT_BYTES} bytes of canonical JSON`);
   }
   return walked;
 }

@@ -6,8 +6,10 @@ import type {
   GetLatestIepRequest,
   ListIepsRequest,
 } from '../../gen/iep/v1/iep_service_pb.ts';
-import type { CreateIepCommand, GoalDraft } from '../../iep/create-iep.ts';
+import type { CreateIepCommand } from '../../iep/create-iep.ts';
 import type { ListIepsQuery } from '../../iep/find-ieps.ts';
+import type { GoalDraft } from '../../iep/iep-draft.ts';
+import { BASED_KINDS } from '../../iep/iep-kind.ts';
 import { academicYear, checked, date, enumName, notBefore, optionalUuid, type Report, text, uuid } from '../fields.ts';
 import { content } from './content.ts';
 import { decodePageToken, type Page, pageSize } from '../pages.ts';
@@ -15,14 +17,13 @@ import { decodePageToken, type Page, pageSize } from '../pages.ts';
 const GOAL_TEXT = { max: 4000, multiline: true };
 const MAX_GOALS = 100;
 const GOAL_KEY = /^[A-Za-z0-9_-]{1,64}$/;
-/** Kinds that copy a base. */
-const BASED_KINDS = ['AMENDMENT', 'CORRECTION'];
 
 export function toCreateIep(request: CreateIepRequest): CreateIepCommand {
   return checked((report) => {
     const kind = enumName(report, 'kind', IepKind, request.kind);
-    if (kind !== undefined && BASED_KINDS.includes(kind)) {
-      report('kind', `must not be ${kind}: a version cannot be based on another one yet`);
+    const basedOnIepId = optionalUuid(report, 'based_on_iep_id', request.basedOnIepId);
+    if (basedOnIepId === undefined && kind !== undefined && BASED_KINDS.includes(kind)) {
+      report('based_on_iep_id', `is required: the IEP whose ${kind} this is`);
     }
     const { expectedLatestVersion } = request;
     if (expectedLatestVersion !== undefined && expectedLatestVersion < 0) {
@@ -40,6 +41,7 @@ export function toCreateIep(request: CreateIepRequest): CreateIepCommand {
       meetingDate: date(report, 'meeting_date', request.meetingDate),
       effectiveDate,
       reviewDate,
+      basedOnIepId,
       expectedLatestVersion,
       requestId: optionalUuid(report, 'request_id', request.requestId),
     };
@@ -69,6 +71,15 @@ export function toListIeps(request: ListIepsRequest): Page<ListIepsQuery> {
   });
 }
 
+/** A bad one counts as not given, like a bad date. */
+export function goalKey(report: Report, field: string, value: string): string {
+  if (GOAL_KEY.test(value)) {
+    return value;
+  }
+  report(field, 'must be 1 to 64 of A-Z, a-z, 0-9, _ and -');
+  return '';
+}
+
 function goals(report: Report, field: string, values: readonly Goal[]): GoalDraft[] {
   if (values.length > MAX_GOALS) {
     report(field, `must hold at most ${MAX_GOALS}, not ${values.length}`);
@@ -76,10 +87,8 @@ function goals(report: Report, field: string, values: readonly Goal[]): GoalDraf
   }
   return values.map((goal, index) => {
     const path = `${field}[${index}]`;
-    const { goalKey } = goal;
-    if (goalKey !== '' && !GOAL_KEY.test(goalKey)) {
-      report(`${path}.goal_key`, 'must be 1 to 64 of A-Z, a-z, 0-9, _ and -');
-    } else if (goalKey !== '' && values.findIndex((other) => other.goalKey === goalKey) < index) {
+    const key = goal.goalKey && goalKey(report, `${path}.goal_key`, goal.goalKey);
+    if (key !== '' && values.findIndex((other) => other.goalKey === key) < index) {
       report(`${path}.goal_key`, 'must not be that of an earlier goal');
     }
     const startDate = date(report, `${path}.start_date`, goal.startDate);
@@ -92,7 +101,7 @@ function goals(report: Report, field: string, values: readonly Goal[]): GoalDraf
       goal.measurementFrequency,
     );
     return {
-      goalKey: goalKey || undefined,
+      goalKey: key || undefined,
       domain: enumName(report, `${path}.domain`, GoalDomain, goal.domain) ?? null,
       goalText: text(report, `${path}.goal_text`, goal.goalText, { ...GOAL_TEXT, required: true }),
       baseline: text(report, `${path}.baseline`, goal.baseline, GOAL_TEXT),

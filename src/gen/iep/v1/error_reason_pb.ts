@@ -10,7 +10,7 @@ import type { UnknownEnum } from "@bufbuild/protobuf";
  * Describes the file iep/v1/error_reason.proto.
  */
 export const file_iep_v1_error_reason: GenFile = /*@__PURE__*/
-  fileDesc("ChlpZXAvdjEvZXJyb3JfcmVhc29uLnByb3RvEgZpZXAudjEqoQQKC0Vycm9yUmVhc29uEhwKGEVSUk9SX1JFQVNPTl9VTlNQRUNJRklFRBAAEh4KGkVSUk9SX1JFQVNPTl9JTlZBTElEX0ZJRUxEEAESIgoeRVJST1JfUkVBU09OX01BTEZPUk1FRF9SRVFVRVNUEAISIgoeRVJST1JfUkVBU09OX1JFUVVFU1RfSURfUkVVU0VEEAMSIgoeRVJST1JfUkVBU09OX1NUVURFTlRfTk9UX0ZPVU5EEAQSHgoaRVJST1JfUkVBU09OX0lFUF9OT1RfRk9VTkQQBRIlCiFFUlJPUl9SRUFTT05fU1RVREVOVF9OVU1CRVJfVEFLRU4QBhIhCh1FUlJPUl9SRUFTT05fVkVSU0lPTl9NSVNNQVRDSBAHEh4KGkVSUk9SX1JFQVNPTl9FVEFHX01JU01BVENIEAgSIwofRVJST1JfUkVBU09OX1ZFUlNJT05fQ09OVEVOVElPThAJEhsKF0VSUk9SX1JFQVNPTl9PVkVSTE9BREVEEAoSHQoZRVJST1JfUkVBU09OX05PVF9FWEVDVVRFRBALEiAKHEVSUk9SX1JFQVNPTl9PVVRDT01FX1VOS05PV04QDBIlCiFFUlJPUl9SRUFTT05fREFUQUJBU0VfVU5BVkFJTEFCTEUQDRIZChVFUlJPUl9SRUFTT05fRFJBSU5JTkcQDhIZChVFUlJPUl9SRUFTT05fSU5URVJOQUwQD2IGcHJvdG8z");
+  fileDesc("ChlpZXAvdjEvZXJyb3JfcmVhc29uLnByb3RvEgZpZXAudjEq4QYKC0Vycm9yUmVhc29uEhwKGEVSUk9SX1JFQVNPTl9VTlNQRUNJRklFRBAAEh4KGkVSUk9SX1JFQVNPTl9JTlZBTElEX0ZJRUxEEAESIgoeRVJST1JfUkVBU09OX01BTEZPUk1FRF9SRVFVRVNUEAISIgoeRVJST1JfUkVBU09OX1JFUVVFU1RfSURfUkVVU0VEEAMSIgoeRVJST1JfUkVBU09OX1NUVURFTlRfTk9UX0ZPVU5EEAQSHgoaRVJST1JfUkVBU09OX0lFUF9OT1RfRk9VTkQQBRIlCiFFUlJPUl9SRUFTT05fU1RVREVOVF9OVU1CRVJfVEFLRU4QBhIhCh1FUlJPUl9SRUFTT05fVkVSU0lPTl9NSVNNQVRDSBAHEh4KGkVSUk9SX1JFQVNPTl9FVEFHX01JU01BVENIEAgSIwofRVJST1JfUkVBU09OX1ZFUlNJT05fQ09OVEVOVElPThAJEhsKF0VSUk9SX1JFQVNPTl9PVkVSTE9BREVEEAoSHQoZRVJST1JfUkVBU09OX05PVF9FWEVDVVRFRBALEiAKHEVSUk9SX1JFQVNPTl9PVVRDT01FX1VOS05PV04QDBIlCiFFUlJPUl9SRUFTT05fREFUQUJBU0VfVU5BVkFJTEFCTEUQDRIZChVFUlJPUl9SRUFTT05fRFJBSU5JTkcQDhIZChVFUlJPUl9SRUFTT05fSU5URVJOQUwQDxIfChtFUlJPUl9SRUFTT05fR09BTF9OT1RfRk9VTkQQEBIjCh9FUlJPUl9SRUFTT05fSUxMRUdBTF9UUkFOU0lUSU9OEBESHwobRVJST1JfUkVBU09OX0NPTlRFTlRfRlJPWkVOEBISIQodRVJST1JfUkVBU09OX1NVQk1JU1NJT05fRU1QVFkQExIkCiBFUlJPUl9SRUFTT05fQVBQUk9WQUxfSU5DT01QTEVURRAUEiMKH0VSUk9SX1JFQVNPTl9BUFBST1ZFUl9JU19BVVRIT1IQFRIiCh5FUlJPUl9SRUFTT05fTk9UX1lFVF9FRkZFQ1RJVkUQFhIfChtFUlJPUl9SRUFTT05fQkFTRV9OT1RfRklOQUwQFxIkCiBFUlJPUl9SRUFTT05fV0FUQ0hfVE9LRU5fVU5LTk9XThAYYgZwcm90bzM");
 
 /**
  * Why a call failed. Every error carries exactly one google.rpc.ErrorInfo with domain "iep.v1", whose `reason` is the
@@ -77,7 +77,8 @@ export const ErrorReason = {
   VERSION_MISMATCH: 7,
 
   /**
-   * ABORTED: the resource changed since the etag was read. Metadata: current_etag.
+   * ABORTED: the resource changed since the etag was read. Metadata: current_etag; of an IEP also revision (the current
+   * one), changed_paths (what changed since, separated by commas) and changed_by (who changed it, separated by commas).
    *
    * @generated from enum value: ERROR_REASON_ETAG_MISMATCH = 8;
    */
@@ -132,6 +133,71 @@ export const ErrorReason = {
    * @generated from enum value: ERROR_REASON_INTERNAL = 15;
    */
   INTERNAL: 15,
+
+  /**
+   * NOT_FOUND: the IEP has no goal with this goal_key.
+   *
+   * @generated from enum value: ERROR_REASON_GOAL_NOT_FOUND = 16;
+   */
+  GOAL_NOT_FOUND: 16,
+
+  /**
+   * FAILED_PRECONDITION: the IEP's status does not allow the call. Metadata: from (the status), rpc, allowed (the calls
+   * that would be possible, separated by commas; empty = none).
+   *
+   * @generated from enum value: ERROR_REASON_ILLEGAL_TRANSITION = 17;
+   */
+  ILLEGAL_TRANSITION: 17,
+
+  /**
+   * FAILED_PRECONDITION: the IEP's content no longer changes: it was approved, or discarded. Metadata: status.
+   *
+   * @generated from enum value: ERROR_REASON_CONTENT_FROZEN = 18;
+   */
+  CONTENT_FROZEN: 18,
+
+  /**
+   * FAILED_PRECONDITION: an IEP without goals and without content cannot be submitted.
+   *
+   * @generated from enum value: ERROR_REASON_SUBMISSION_EMPTY = 19;
+   */
+  SUBMISSION_EMPTY: 19,
+
+  /**
+   * FAILED_PRECONDITION: the IEP lacks what approval needs; google.rpc.PreconditionFailure names each gap with its path
+   * in the document ("goals[0].baseline").
+   *
+   * @generated from enum value: ERROR_REASON_APPROVAL_INCOMPLETE = 20;
+   */
+  APPROVAL_INCOMPLETE: 20,
+
+  /**
+   * FAILED_PRECONDITION: who created the IEP cannot approve it.
+   *
+   * @generated from enum value: ERROR_REASON_APPROVER_IS_AUTHOR = 21;
+   */
+  APPROVER_IS_AUTHOR: 21,
+
+  /**
+   * FAILED_PRECONDITION: the IEP's effective_date is not reached yet.
+   *
+   * @generated from enum value: ERROR_REASON_NOT_YET_EFFECTIVE = 22;
+   */
+  NOT_YET_EFFECTIVE: 22,
+
+  /**
+   * FAILED_PRECONDITION: an amendment or a correction needs a base that was approved. Metadata: status (the base's).
+   *
+   * @generated from enum value: ERROR_REASON_BASE_NOT_FINAL = 23;
+   */
+  BASE_NOT_FINAL: 23,
+
+  /**
+   * OUT_OF_RANGE: the resume_token is none of this database. Read what you watch again, and watch without a token.
+   *
+   * @generated from enum value: ERROR_REASON_WATCH_TOKEN_UNKNOWN = 24;
+   */
+  WATCH_TOKEN_UNKNOWN: 24,
 } as const;
 
 /**

@@ -61,8 +61,8 @@ export type Iep = Message<"iep.v1.Iep"> & {
   parentVersionId: string;
 
   /**
-   * The document that the content was copied from, which may be of another academic year; empty when it was written
-   * from scratch.
+   * The document of the same student that the content was copied from, which may be of another academic year; empty when
+   * it was written from scratch. Output only: set by CreateIepRequest.based_on_iep_id.
    *
    * @generated from field: string based_on_iep_id = 6;
    */
@@ -163,14 +163,20 @@ export type Iep = Message<"iep.v1.Iep"> & {
   revision: number;
 
   /**
-   * Lower-case hex of SHA-256 over the approved document in RFC 8785 canonical JSON; empty before approval. Output only.
+   * Lower-case hex of SHA-256 over the approved document; empty before approval. Output only.
+   *
+   * A client can compute it again: take an Iep that keeps only content, meeting_date, effective_date, review_date and
+   * goals, and of each goal only goal_key, domain, goal_text, baseline, target_criteria, measurement_method,
+   * measurement_frequency, start_date and target_date; write it in ProtoJSON (lowerCamelCase names, names of enum values,
+   * default values left out), and that in RFC 8785 canonical JSON in UTF-8.
    *
    * @generated from field: string content_sha256 = 20;
    */
   contentSha256: string;
 
   /**
-   * Stands for this state of the version, opaque. Output only.
+   * Stands for this state of the version, opaque. Every edit and every change of status makes a new one; recorded
+   * progress does not. Send it back in UpdateIep and in changes of status; "*" means "whatever it is now". Output only.
    *
    * @generated from field: string etag = 21;
    */
@@ -200,7 +206,9 @@ export type Goal = Message<"iep.v1.Goal"> & {
   id: string;
 
   /**
-   * Names the goal across versions: `[A-Za-z0-9_-]{1,64}`, unique in the document; assigned when empty.
+   * Names the goal across versions: `[A-Za-z0-9_-]{1,64}`, unique in the document; assigned when empty. A goal of a
+   * version with a base carries on the goal of the base that has its key, with that one's progress; an unrelated goal that
+   * happens to have the same key does not.
    *
    * @generated from field: string goal_key = 2;
    */
@@ -270,7 +278,10 @@ export type Goal = Message<"iep.v1.Goal"> & {
   progressStatus: ProgressStatus;
 
   /**
-   * The newest 100 progress notes of the goal, oldest first. Output only.
+   * The newest 100 progress notes of the goal, oldest first, from whichever version they were recorded on. Output only.
+   *
+   * All notes of one document have room for 2 MiB, in equal shares for its goals, and a note takes 128 bytes besides its
+   * text in UTF-8. Where the 100 do not fit into the share of their goal, the newest that do are shown.
    *
    * @generated from field: repeated iep.v1.ProgressNote progress = 12;
    */
@@ -291,7 +302,7 @@ export const GoalSchema: GenMessage<Goal> = /*@__PURE__*/
  */
 export type ProgressNote = Message<"iep.v1.ProgressNote"> & {
   /**
-   * Identifier of the note, a UUIDv7.
+   * Identifier of the note, a UUIDv7; the id of its AuditEvent, too.
    *
    * @generated from field: string id = 1;
    */
@@ -368,15 +379,14 @@ export const IepKind = {
   REEVALUATION: 3,
 
   /**
-   * The team changed a decision between reviews (34 CFR 300.324(a)(6)); needs a base. INVALID_FIELD for now: the service
-   * cannot copy a base yet.
+   * The team changed a decision between reviews (34 CFR 300.324(a)(6)); needs a base.
    *
    * @generated from enum value: IEP_KIND_AMENDMENT = 4;
    */
   AMENDMENT: 4,
 
   /**
-   * A clerical correction; needs a base. INVALID_FIELD for now: the service cannot copy a base yet.
+   * A clerical correction; needs a base.
    *
    * @generated from enum value: IEP_KIND_CORRECTION = 5;
    */

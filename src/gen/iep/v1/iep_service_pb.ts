@@ -6,17 +6,27 @@ import type { GenFile, GenMessage, GenService } from "@bufbuild/protobuf/codegen
 import { fileDesc, messageDesc, serviceDesc } from "@bufbuild/protobuf/codegenv2";
 import type { FieldMask } from "@bufbuild/protobuf/wkt";
 import { file_google_protobuf_field_mask, file_google_protobuf_struct } from "@bufbuild/protobuf/wkt";
-import type { Goal, Iep, IepKind } from "./iep_pb.ts";
+import type { ListAuditEventsRequestSchema, ListAuditEventsResponseSchema } from "./audit_pb.ts";
+import { file_iep_v1_audit } from "./audit_pb.ts";
+import type { CompareIepsRequestSchema, CompareIepsResponseSchema } from "./comparison_pb.ts";
+import { file_iep_v1_comparison } from "./comparison_pb.ts";
+import type { Goal, Iep, IepKind, IepStatus } from "./iep_pb.ts";
 import { file_iep_v1_iep } from "./iep_pb.ts";
+import type { ActivateIepRequestSchema, ActivateIepResponseSchema, ApproveIepRequestSchema, ApproveIepResponseSchema, DiscardIepRequestSchema, DiscardIepResponseSchema, EndIepRequestSchema, EndIepResponseSchema, ReturnIepRequestSchema, ReturnIepResponseSchema, SubmitIepRequestSchema, SubmitIepResponseSchema } from "./lifecycle_pb.ts";
+import { file_iep_v1_lifecycle } from "./lifecycle_pb.ts";
+import type { RecordGoalProgressRequestSchema, RecordGoalProgressResponseSchema } from "./progress_pb.ts";
+import { file_iep_v1_progress } from "./progress_pb.ts";
 import type { Disability, Student } from "./student_pb.ts";
 import { file_iep_v1_student } from "./student_pb.ts";
+import type { WatchIepsRequestSchema, WatchIepsResponseSchema } from "./watch_pb.ts";
+import { file_iep_v1_watch } from "./watch_pb.ts";
 import type { JsonObject, Message } from "@bufbuild/protobuf";
 
 /**
  * Describes the file iep/v1/iep_service.proto.
  */
 export const file_iep_v1_iep_service: GenFile = /*@__PURE__*/
-  fileDesc("ChhpZXAvdjEvaWVwX3NlcnZpY2UucHJvdG8SBmllcC52MSJMChRDcmVhdGVTdHVkZW50UmVxdWVzdBIgCgdzdHVkZW50GAEgASgLMg8uaWVwLnYxLlN0dWRlbnQSEgoKcmVxdWVzdF9pZBgCIAEoCSI5ChVDcmVhdGVTdHVkZW50UmVzcG9uc2USIAoHc3R1ZGVudBgBIAEoCzIPLmllcC52MS5TdHVkZW50IlMKGkJhdGNoQ3JlYXRlU3R1ZGVudHNSZXF1ZXN0EiEKCHN0dWRlbnRzGAEgAygLMg8uaWVwLnYxLlN0dWRlbnQSEgoKcmVxdWVzdF9pZBgCIAEoCSJAChtCYXRjaENyZWF0ZVN0dWRlbnRzUmVzcG9uc2USIQoIc3R1ZGVudHMYASADKAsyDy5pZXAudjEuU3R1ZGVudCInChFHZXRTdHVkZW50UmVxdWVzdBISCgpzdHVkZW50X2lkGAEgASgJIjYKEkdldFN0dWRlbnRSZXNwb25zZRIgCgdzdHVkZW50GAEgASgLMg8uaWVwLnYxLlN0dWRlbnQirQEKE0xpc3RTdHVkZW50c1JlcXVlc3QSEQoJcGFnZV9zaXplGAEgASgFEhIKCnBhZ2VfdG9rZW4YAiABKAkSFgoOc3R1ZGVudF9udW1iZXIYAyABKAkSEwoLZ3JhZGVfbGV2ZWwYBCABKAkSJgoKZGlzYWJpbGl0eRgFIAEoDjISLmllcC52MS5EaXNhYmlsaXR5EhoKEmZhbWlseV9uYW1lX3ByZWZpeBgGIAEoCSJSChRMaXN0U3R1ZGVudHNSZXNwb25zZRIhCghzdHVkZW50cxgBIAMoCzIPLmllcC52MS5TdHVkZW50EhcKD25leHRfcGFnZV90b2tlbhgCIAEoCSJ9ChRVcGRhdGVTdHVkZW50UmVxdWVzdBIgCgdzdHVkZW50GAEgASgLMg8uaWVwLnYxLlN0dWRlbnQSLwoLdXBkYXRlX21hc2sYAiABKAsyGi5nb29nbGUucHJvdG9idWYuRmllbGRNYXNrEhIKCnJlcXVlc3RfaWQYAyABKAkiOQoVVXBkYXRlU3R1ZGVudFJlc3BvbnNlEiAKB3N0dWRlbnQYASABKAsyDy5pZXAudjEuU3R1ZGVudCLTAgoQQ3JlYXRlSWVwUmVxdWVzdBISCgpzdHVkZW50X2lkGAEgASgJEhUKDWFjYWRlbWljX3llYXIYAiABKAkSHQoEa2luZBgDIAEoDjIPLmllcC52MS5JZXBLaW5kEigKB2NvbnRlbnQYBCABKAsyFy5nb29nbGUucHJvdG9idWYuU3RydWN0EhsKBWdvYWxzGAUgAygLMgwuaWVwLnYxLkdvYWwSFAoMbWVldGluZ19kYXRlGAYgASgJEhYKDmVmZmVjdGl2ZV9kYXRlGAcgASgJEhMKC3Jldmlld19kYXRlGAggASgJEiQKF2V4cGVjdGVkX2xhdGVzdF92ZXJzaW9uGAkgASgFSACIAQESEgoKcmVxdWVzdF9pZBgKIAEoCRIVCg12YWxpZGF0ZV9vbmx5GAsgASgIQhoKGF9leHBlY3RlZF9sYXRlc3RfdmVyc2lvbiItChFDcmVhdGVJZXBSZXNwb25zZRIYCgNpZXAYASABKAsyCy5pZXAudjEuSWVwIh8KDUdldEllcFJlcXVlc3QSDgoGaWVwX2lkGAEgASgJIioKDkdldEllcFJlc3BvbnNlEhgKA2llcBgBIAEoCzILLmllcC52MS5JZXAiQAoTR2V0TGF0ZXN0SWVwUmVxdWVzdBISCgpzdHVkZW50X2lkGAEgASgJEhUKDWFjYWRlbWljX3llYXIYAiABKAkiMAoUR2V0TGF0ZXN0SWVwUmVzcG9uc2USGAoDaWVwGAEgASgLMgsuaWVwLnYxLkllcCJjCg9MaXN0SWVwc1JlcXVlc3QSEQoJcGFnZV9zaXplGAEgASgFEhIKCnBhZ2VfdG9rZW4YAiABKAkSEgoKc3R1ZGVudF9pZBgDIAEoCRIVCg1hY2FkZW1pY195ZWFyGAQgASgJIkYKEExpc3RJZXBzUmVzcG9uc2USGQoEaWVwcxgBIAMoCzILLmllcC52MS5JZXASFwoPbmV4dF9wYWdlX3Rva2VuGAIgASgJMrYFCgpJRVBTZXJ2aWNlEkwKDUNyZWF0ZVN0dWRlbnQSHC5pZXAudjEuQ3JlYXRlU3R1ZGVudFJlcXVlc3QaHS5pZXAudjEuQ3JlYXRlU3R1ZGVudFJlc3BvbnNlEl4KE0JhdGNoQ3JlYXRlU3R1ZGVudHMSIi5pZXAudjEuQmF0Y2hDcmVhdGVTdHVkZW50c1JlcXVlc3QaIy5pZXAudjEuQmF0Y2hDcmVhdGVTdHVkZW50c1Jlc3BvbnNlEkgKCkdldFN0dWRlbnQSGS5pZXAudjEuR2V0U3R1ZGVudFJlcXVlc3QaGi5pZXAudjEuR2V0U3R1ZGVudFJlc3BvbnNlIgOQAgESTgoMTGlzdFN0dWRlbnRzEhsuaWVwLnYxLkxpc3RTdHVkZW50c1JlcXVlc3QaHC5pZXAudjEuTGlzdFN0dWRlbnRzUmVzcG9uc2UiA5ACARJMCg1VcGRhdGVTdHVkZW50EhwuaWVwLnYxLlVwZGF0ZVN0dWRlbnRSZXF1ZXN0Gh0uaWVwLnYxLlVwZGF0ZVN0dWRlbnRSZXNwb25zZRJACglDcmVhdGVJZXASGC5pZXAudjEuQ3JlYXRlSWVwUmVxdWVzdBoZLmllcC52MS5DcmVhdGVJZXBSZXNwb25zZRI8CgZHZXRJZXASFS5pZXAudjEuR2V0SWVwUmVxdWVzdBoWLmllcC52MS5HZXRJZXBSZXNwb25zZSIDkAIBEk4KDEdldExhdGVzdEllcBIbLmllcC52MS5HZXRMYXRlc3RJZXBSZXF1ZXN0GhwuaWVwLnYxLkdldExhdGVzdEllcFJlc3BvbnNlIgOQAgESQgoITGlzdEllcHMSFy5pZXAudjEuTGlzdEllcHNSZXF1ZXN0GhguaWVwLnYxLkxpc3RJZXBzUmVzcG9uc2UiA5ACAWIGcHJvdG8z", [file_google_protobuf_field_mask, file_google_protobuf_struct, file_iep_v1_iep, file_iep_v1_student]);
+  fileDesc("ChhpZXAvdjEvaWVwX3NlcnZpY2UucHJvdG8SBmllcC52MSJMChRDcmVhdGVTdHVkZW50UmVxdWVzdBIgCgdzdHVkZW50GAEgASgLMg8uaWVwLnYxLlN0dWRlbnQSEgoKcmVxdWVzdF9pZBgCIAEoCSI5ChVDcmVhdGVTdHVkZW50UmVzcG9uc2USIAoHc3R1ZGVudBgBIAEoCzIPLmllcC52MS5TdHVkZW50IlMKGkJhdGNoQ3JlYXRlU3R1ZGVudHNSZXF1ZXN0EiEKCHN0dWRlbnRzGAEgAygLMg8uaWVwLnYxLlN0dWRlbnQSEgoKcmVxdWVzdF9pZBgCIAEoCSJAChtCYXRjaENyZWF0ZVN0dWRlbnRzUmVzcG9uc2USIQoIc3R1ZGVudHMYASADKAsyDy5pZXAudjEuU3R1ZGVudCInChFHZXRTdHVkZW50UmVxdWVzdBISCgpzdHVkZW50X2lkGAEgASgJIjYKEkdldFN0dWRlbnRSZXNwb25zZRIgCgdzdHVkZW50GAEgASgLMg8uaWVwLnYxLlN0dWRlbnQirQEKE0xpc3RTdHVkZW50c1JlcXVlc3QSEQoJcGFnZV9zaXplGAEgASgFEhIKCnBhZ2VfdG9rZW4YAiABKAkSFgoOc3R1ZGVudF9udW1iZXIYAyABKAkSEwoLZ3JhZGVfbGV2ZWwYBCABKAkSJgoKZGlzYWJpbGl0eRgFIAEoDjISLmllcC52MS5EaXNhYmlsaXR5EhoKEmZhbWlseV9uYW1lX3ByZWZpeBgGIAEoCSJSChRMaXN0U3R1ZGVudHNSZXNwb25zZRIhCghzdHVkZW50cxgBIAMoCzIPLmllcC52MS5TdHVkZW50EhcKD25leHRfcGFnZV90b2tlbhgCIAEoCSJ9ChRVcGRhdGVTdHVkZW50UmVxdWVzdBIgCgdzdHVkZW50GAEgASgLMg8uaWVwLnYxLlN0dWRlbnQSLwoLdXBkYXRlX21hc2sYAiABKAsyGi5nb29nbGUucHJvdG9idWYuRmllbGRNYXNrEhIKCnJlcXVlc3RfaWQYAyABKAkiOQoVVXBkYXRlU3R1ZGVudFJlc3BvbnNlEiAKB3N0dWRlbnQYASABKAsyDy5pZXAudjEuU3R1ZGVudCLsAgoQQ3JlYXRlSWVwUmVxdWVzdBISCgpzdHVkZW50X2lkGAEgASgJEhUKDWFjYWRlbWljX3llYXIYAiABKAkSHQoEa2luZBgDIAEoDjIPLmllcC52MS5JZXBLaW5kEigKB2NvbnRlbnQYBCABKAsyFy5nb29nbGUucHJvdG9idWYuU3RydWN0EhsKBWdvYWxzGAUgAygLMgwuaWVwLnYxLkdvYWwSFAoMbWVldGluZ19kYXRlGAYgASgJEhYKDmVmZmVjdGl2ZV9kYXRlGAcgASgJEhMKC3Jldmlld19kYXRlGAggASgJEiQKF2V4cGVjdGVkX2xhdGVzdF92ZXJzaW9uGAkgASgFSACIAQESEgoKcmVxdWVzdF9pZBgKIAEoCRIVCg12YWxpZGF0ZV9vbmx5GAsgASgIEhcKD2Jhc2VkX29uX2llcF9pZBgMIAEoCUIaChhfZXhwZWN0ZWRfbGF0ZXN0X3ZlcnNpb24iLQoRQ3JlYXRlSWVwUmVzcG9uc2USGAoDaWVwGAEgASgLMgsuaWVwLnYxLkllcCJbCg1HZXRJZXBSZXF1ZXN0Eg4KBmllcF9pZBgBIAEoCRISCgpzdHVkZW50X2lkGAIgASgJEhUKDWFjYWRlbWljX3llYXIYAyABKAkSDwoHdmVyc2lvbhgEIAEoBSIqCg5HZXRJZXBSZXNwb25zZRIYCgNpZXAYASABKAsyCy5pZXAudjEuSWVwIkAKE0dldExhdGVzdEllcFJlcXVlc3QSEgoKc3R1ZGVudF9pZBgBIAEoCRIVCg1hY2FkZW1pY195ZWFyGAIgASgJIjAKFEdldExhdGVzdEllcFJlc3BvbnNlEhgKA2llcBgBIAEoCzILLmllcC52MS5JZXAitwEKD0xpc3RJZXBzUmVxdWVzdBIRCglwYWdlX3NpemUYASABKAUSEgoKcGFnZV90b2tlbhgCIAEoCRISCgpzdHVkZW50X2lkGAMgASgJEhUKDWFjYWRlbWljX3llYXIYBCABKAkSIQoGc3RhdHVzGAUgASgOMhEuaWVwLnYxLkllcFN0YXR1cxIaChJyZXZpZXdfZGF0ZV9iZWZvcmUYBiABKAkSEwoLbGF0ZXN0X29ubHkYByABKAgiRgoQTGlzdEllcHNSZXNwb25zZRIZCgRpZXBzGAEgAygLMgsuaWVwLnYxLkllcBIXCg9uZXh0X3BhZ2VfdG9rZW4YAiABKAkicQoQVXBkYXRlSWVwUmVxdWVzdBIYCgNpZXAYASABKAsyCy5pZXAudjEuSWVwEi8KC3VwZGF0ZV9tYXNrGAIgASgLMhouZ29vZ2xlLnByb3RvYnVmLkZpZWxkTWFzaxISCgpyZXF1ZXN0X2lkGAMgASgJIi0KEVVwZGF0ZUllcFJlc3BvbnNlEhgKA2llcBgBIAEoCzILLmllcC52MS5JZXAy0wsKCklFUFNlcnZpY2USTAoNQ3JlYXRlU3R1ZGVudBIcLmllcC52MS5DcmVhdGVTdHVkZW50UmVxdWVzdBodLmllcC52MS5DcmVhdGVTdHVkZW50UmVzcG9uc2USXgoTQmF0Y2hDcmVhdGVTdHVkZW50cxIiLmllcC52MS5CYXRjaENyZWF0ZVN0dWRlbnRzUmVxdWVzdBojLmllcC52MS5CYXRjaENyZWF0ZVN0dWRlbnRzUmVzcG9uc2USSAoKR2V0U3R1ZGVudBIZLmllcC52MS5HZXRTdHVkZW50UmVxdWVzdBoaLmllcC52MS5HZXRTdHVkZW50UmVzcG9uc2UiA5ACARJOCgxMaXN0U3R1ZGVudHMSGy5pZXAudjEuTGlzdFN0dWRlbnRzUmVxdWVzdBocLmllcC52MS5MaXN0U3R1ZGVudHNSZXNwb25zZSIDkAIBEkwKDVVwZGF0ZVN0dWRlbnQSHC5pZXAudjEuVXBkYXRlU3R1ZGVudFJlcXVlc3QaHS5pZXAudjEuVXBkYXRlU3R1ZGVudFJlc3BvbnNlEkAKCUNyZWF0ZUllcBIYLmllcC52MS5DcmVhdGVJZXBSZXF1ZXN0GhkuaWVwLnYxLkNyZWF0ZUllcFJlc3BvbnNlEjwKBkdldEllcBIVLmllcC52MS5HZXRJZXBSZXF1ZXN0GhYuaWVwLnYxLkdldEllcFJlc3BvbnNlIgOQAgESTgoMR2V0TGF0ZXN0SWVwEhsuaWVwLnYxLkdldExhdGVzdEllcFJlcXVlc3QaHC5pZXAudjEuR2V0TGF0ZXN0SWVwUmVzcG9uc2UiA5ACARJCCghMaXN0SWVwcxIXLmllcC52MS5MaXN0SWVwc1JlcXVlc3QaGC5pZXAudjEuTGlzdEllcHNSZXNwb25zZSIDkAIBEkAKCVVwZGF0ZUllcBIYLmllcC52MS5VcGRhdGVJZXBSZXF1ZXN0GhkuaWVwLnYxLlVwZGF0ZUllcFJlc3BvbnNlEkAKCVN1Ym1pdEllcBIYLmllcC52MS5TdWJtaXRJZXBSZXF1ZXN0GhkuaWVwLnYxLlN1Ym1pdEllcFJlc3BvbnNlEkAKCVJldHVybkllcBIYLmllcC52MS5SZXR1cm5JZXBSZXF1ZXN0GhkuaWVwLnYxLlJldHVybkllcFJlc3BvbnNlEkMKCkFwcHJvdmVJZXASGS5pZXAudjEuQXBwcm92ZUllcFJlcXVlc3QaGi5pZXAudjEuQXBwcm92ZUllcFJlc3BvbnNlEkYKC0FjdGl2YXRlSWVwEhouaWVwLnYxLkFjdGl2YXRlSWVwUmVxdWVzdBobLmllcC52MS5BY3RpdmF0ZUllcFJlc3BvbnNlEjcKBkVuZEllcBIVLmllcC52MS5FbmRJZXBSZXF1ZXN0GhYuaWVwLnYxLkVuZEllcFJlc3BvbnNlEkMKCkRpc2NhcmRJZXASGS5pZXAudjEuRGlzY2FyZEllcFJlcXVlc3QaGi5pZXAudjEuRGlzY2FyZEllcFJlc3BvbnNlEksKC0NvbXBhcmVJZXBzEhouaWVwLnYxLkNvbXBhcmVJZXBzUmVxdWVzdBobLmllcC52MS5Db21wYXJlSWVwc1Jlc3BvbnNlIgOQAgESWwoSUmVjb3JkR29hbFByb2dyZXNzEiEuaWVwLnYxLlJlY29yZEdvYWxQcm9ncmVzc1JlcXVlc3QaIi5pZXAudjEuUmVjb3JkR29hbFByb2dyZXNzUmVzcG9uc2USVwoPTGlzdEF1ZGl0RXZlbnRzEh4uaWVwLnYxLkxpc3RBdWRpdEV2ZW50c1JlcXVlc3QaHy5pZXAudjEuTGlzdEF1ZGl0RXZlbnRzUmVzcG9uc2UiA5ACARJHCglXYXRjaEllcHMSGC5pZXAudjEuV2F0Y2hJZXBzUmVxdWVzdBoZLmllcC52MS5XYXRjaEllcHNSZXNwb25zZSIDkAIBMAFiBnByb3RvMw", [file_google_protobuf_field_mask, file_google_protobuf_struct, file_iep_v1_audit, file_iep_v1_comparison, file_iep_v1_iep, file_iep_v1_lifecycle, file_iep_v1_progress, file_iep_v1_student, file_iep_v1_watch]);
 
 /**
  * Request of CreateStudent.
@@ -328,35 +338,40 @@ export type CreateIepRequest = Message<"iep.v1.CreateIepRequest"> & {
   kind: IepKind;
 
   /**
-   * The district's own sections; see Iep.content. Absent = empty.
+   * The district's own sections; see Iep.content. Absent = empty. With a base, a JSON Merge Patch (RFC 7396) that is
+   * applied to the base's: a null removes, a list replaces. Absent = the base's. Patch and result must both keep to the
+   * limits.
    *
    * @generated from field: google.protobuf.Struct content = 4;
    */
   content?: JsonObject | undefined;
 
   /**
-   * The goals, at most 100.
+   * The goals, at most 100. With a base they replace the base's, and those with the goal_key of one of the base's carry it
+   * on, with its progress; the others are new. None = the base's.
    *
    * @generated from field: repeated iep.v1.Goal goals = 5;
    */
   goals: Goal[];
 
   /**
-   * Day of the IEP team meeting, "YYYY-MM-DD"; empty = not given.
+   * Day of the IEP team meeting, "YYYY-MM-DD". Empty = not given; the base's in an AMENDMENT or CORRECTION.
    *
    * @generated from field: string meeting_date = 6;
    */
   meetingDate: string;
 
   /**
-   * First day on which the program applies, "YYYY-MM-DD"; empty = not given.
+   * First day on which the program applies, "YYYY-MM-DD". Empty = not given; the base's in an AMENDMENT or CORRECTION,
+   * where it must not lie after the base's review_date.
    *
    * @generated from field: string effective_date = 7;
    */
   effectiveDate: string;
 
   /**
-   * Day by which the program must be reviewed, "YYYY-MM-DD", not before effective_date; empty = not given.
+   * Day by which the program must be reviewed, "YYYY-MM-DD", not before effective_date. Empty = not given. An AMENDMENT or
+   * CORRECTION keeps the base's: another one is INVALID_FIELD.
    *
    * @generated from field: string review_date = 8;
    */
@@ -384,6 +399,16 @@ export type CreateIepRequest = Message<"iep.v1.CreateIepRequest"> & {
    * @generated from field: bool validate_only = 11;
    */
   validateOnly: boolean;
+
+  /**
+   * The base: a document of the same student, of any academic year, that is copied before what the request gives is
+   * applied. An AMENDMENT or CORRECTION requires one, which is APPROVED, ACTIVE, SUPERSEDED or ENDED (BASE_NOT_FINAL
+   * otherwise), and copies it whole. Any other kind may copy one in whatever status, and takes its content and goals; the
+   * dates are its own. A base of another student is INVALID_FIELD. Empty = none.
+   *
+   * @generated from field: string based_on_iep_id = 12;
+   */
+  basedOnIepId: string;
 };
 
 /**
@@ -415,17 +440,38 @@ export const CreateIepResponseSchema: GenMessage<CreateIepResponse> = /*@__PURE_
   messageDesc(file_iep_v1_iep_service, 11);
 
 /**
- * Request of GetIep.
+ * Request of GetIep: iep_id, or instead student_id, academic_year and version; both at once are INVALID_FIELD.
  *
  * @generated from message iep.v1.GetIepRequest
  */
 export type GetIepRequest = Message<"iep.v1.GetIepRequest"> & {
   /**
-   * The version's id, a UUID. Required.
+   * The version's id, a UUID.
    *
    * @generated from field: string iep_id = 1;
    */
   iepId: string;
+
+  /**
+   * The student, a UUID. Empty with iep_id, required without.
+   *
+   * @generated from field: string student_id = 2;
+   */
+  studentId: string;
+
+  /**
+   * The academic year of the chain, "YYYY-YYYY". Empty with iep_id, required without.
+   *
+   * @generated from field: string academic_year = 3;
+   */
+  academicYear: string;
+
+  /**
+   * The number in the chain, from 1. 0 with iep_id, required without.
+   *
+   * @generated from field: int32 version = 4;
+   */
+  version: number;
 };
 
 /**
@@ -506,7 +552,7 @@ export const GetLatestIepResponseSchema: GenMessage<GetLatestIepResponse> = /*@_
   messageDesc(file_iep_v1_iep_service, 15);
 
 /**
- * Request of ListIeps.
+ * Request of ListIeps. Filters that are given must all match.
  *
  * @generated from message iep.v1.ListIepsRequest
  */
@@ -520,14 +566,14 @@ export type ListIepsRequest = Message<"iep.v1.ListIepsRequest"> & {
   pageSize: number;
 
   /**
-   * Where to go on: next_page_token of a call with the same student_id and academic_year. Empty = from the start.
+   * Where to go on: next_page_token of a call with the same filters. Empty = from the start.
    *
    * @generated from field: string page_token = 2;
    */
   pageToken: string;
 
   /**
-   * The student, a UUID. Required.
+   * Only versions of this student, a UUID. Empty = of the whole district.
    *
    * @generated from field: string student_id = 3;
    */
@@ -539,6 +585,27 @@ export type ListIepsRequest = Message<"iep.v1.ListIepsRequest"> & {
    * @generated from field: string academic_year = 4;
    */
   academicYear: string;
+
+  /**
+   * Only versions in this status. UNSPECIFIED = any.
+   *
+   * @generated from field: iep.v1.IepStatus status = 5;
+   */
+  status: IepStatus;
+
+  /**
+   * Only versions whose review_date is given and lies before this day, "YYYY-MM-DD". Empty = any.
+   *
+   * @generated from field: string review_date_before = 6;
+   */
+  reviewDateBefore: string;
+
+  /**
+   * Only the highest version of each chain; where the other filters do not match it, none of the chain.
+   *
+   * @generated from field: bool latest_only = 7;
+   */
+  latestOnly: boolean;
 };
 
 /**
@@ -575,6 +642,64 @@ export type ListIepsResponse = Message<"iep.v1.ListIepsResponse"> & {
  */
 export const ListIepsResponseSchema: GenMessage<ListIepsResponse> = /*@__PURE__*/
   messageDesc(file_iep_v1_iep_service, 17);
+
+/**
+ * Request of UpdateIep.
+ *
+ * @generated from message iep.v1.UpdateIepRequest
+ */
+export type UpdateIepRequest = Message<"iep.v1.UpdateIepRequest"> & {
+  /**
+   * The IEP: its id and etag, and new values for the fields in update_mask. Output-only fields are ignored.
+   *
+   * @generated from field: iep.v1.Iep iep = 1;
+   */
+  iep?: Iep | undefined;
+
+  /**
+   * The fields to change, among kind, content, goals, meeting_date, effective_date, review_date. Empty = those that are
+   * not empty in `iep`; "*" = all. Any other path is INVALID_FIELD. `content` and `goals` are replaced whole; a goal that
+   * has the goal_key of one before keeps that one's progress. The kind may be INITIAL, ANNUAL, REEVALUATION or TRANSFER.
+   *
+   * @generated from field: google.protobuf.FieldMask update_mask = 2;
+   */
+  updateMask?: FieldMask | undefined;
+
+  /**
+   * Makes the call safe to repeat: a UUID chosen by the caller. Optional.
+   *
+   * @generated from field: string request_id = 3;
+   */
+  requestId: string;
+};
+
+/**
+ * Describes the message iep.v1.UpdateIepRequest.
+ * Use `create(UpdateIepRequestSchema)` to create a new message.
+ */
+export const UpdateIepRequestSchema: GenMessage<UpdateIepRequest> = /*@__PURE__*/
+  messageDesc(file_iep_v1_iep_service, 18);
+
+/**
+ * Response of UpdateIep.
+ *
+ * @generated from message iep.v1.UpdateIepResponse
+ */
+export type UpdateIepResponse = Message<"iep.v1.UpdateIepResponse"> & {
+  /**
+   * The version after the change.
+   *
+   * @generated from field: iep.v1.Iep iep = 1;
+   */
+  iep?: Iep | undefined;
+};
+
+/**
+ * Describes the message iep.v1.UpdateIepResponse.
+ * Use `create(UpdateIepResponseSchema)` to create a new message.
+ */
+export const UpdateIepResponseSchema: GenMessage<UpdateIepResponse> = /*@__PURE__*/
+  messageDesc(file_iep_v1_iep_service, 19);
 
 /**
  * Keeps students and the versions of their Individualized Education Programs.
@@ -644,7 +769,8 @@ export const IEPService: GenService<{
   },
   /**
    * Creates the next version of a student's IEP in an academic year, as a DRAFT. Concurrent calls queue up and each get
-   * a number of their own. Errors: STUDENT_NOT_FOUND, VERSION_MISMATCH, REQUEST_ID_REUSED.
+   * a number of their own. Errors: STUDENT_NOT_FOUND, IEP_NOT_FOUND and BASE_NOT_FINAL of the base, VERSION_MISMATCH,
+   * REQUEST_ID_REUSED.
    *
    * @generated from rpc iep.v1.IEPService.CreateIep
    */
@@ -654,7 +780,7 @@ export const IEPService: GenService<{
     output: typeof CreateIepResponseSchema;
   },
   /**
-   * Reads one version by its id. Errors: IEP_NOT_FOUND.
+   * Reads one version, by its id or by its place in its chain. Errors: IEP_NOT_FOUND; by place also STUDENT_NOT_FOUND.
    *
    * @generated from rpc iep.v1.IEPService.GetIep
    */
@@ -674,7 +800,8 @@ export const IEPService: GenService<{
     output: typeof GetLatestIepResponseSchema;
   },
   /**
-   * Lists a student's versions by academic year, then version. Errors: STUDENT_NOT_FOUND.
+   * Lists a student's versions by academic year, then version; or, without student_id, those of the whole district by
+   * review_date, those without one last, then id. Errors: STUDENT_NOT_FOUND.
    *
    * @generated from rpc iep.v1.IEPService.ListIeps
    */
@@ -682,6 +809,129 @@ export const IEPService: GenService<{
     methodKind: "unary";
     input: typeof ListIepsRequestSchema;
     output: typeof ListIepsResponseSchema;
+  },
+  /**
+   * Changes the content of a DRAFT or RETURNED version. A save bumps its revision, never its version. Errors:
+   * IEP_NOT_FOUND, ETAG_MISMATCH, ILLEGAL_TRANSITION while UNDER_REVIEW, CONTENT_FROZEN afterwards, REQUEST_ID_REUSED.
+   *
+   * @generated from rpc iep.v1.IEPService.UpdateIep
+   */
+  updateIep: {
+    methodKind: "unary";
+    input: typeof UpdateIepRequestSchema;
+    output: typeof UpdateIepResponseSchema;
+  },
+  /**
+   * Hands a DRAFT or RETURNED version over for approval: UNDER_REVIEW. It must have a goal or some content. Errors:
+   * IEP_NOT_FOUND, ETAG_MISMATCH, ILLEGAL_TRANSITION, SUBMISSION_EMPTY, REQUEST_ID_REUSED.
+   *
+   * @generated from rpc iep.v1.IEPService.SubmitIep
+   */
+  submitIep: {
+    methodKind: "unary";
+    input: typeof SubmitIepRequestSchema;
+    output: typeof SubmitIepResponseSchema;
+  },
+  /**
+   * Sends a version that is UNDER_REVIEW back for another edit: RETURNED. Errors: IEP_NOT_FOUND, ETAG_MISMATCH,
+   * ILLEGAL_TRANSITION, REQUEST_ID_REUSED.
+   *
+   * @generated from rpc iep.v1.IEPService.ReturnIep
+   */
+  returnIep: {
+    methodKind: "unary";
+    input: typeof ReturnIepRequestSchema;
+    output: typeof ReturnIepResponseSchema;
+  },
+  /**
+   * Approves a version that is UNDER_REVIEW: APPROVED. From then on its content is frozen, and content_sha256 stands for
+   * it. It must have an effective_date, a review_date and at least one goal, and every goal a baseline, target_criteria,
+   * measurement_method and measurement_frequency; who created the version cannot approve it, unless the district's policy
+   * says so. Errors: IEP_NOT_FOUND, ETAG_MISMATCH, ILLEGAL_TRANSITION, APPROVAL_INCOMPLETE, APPROVER_IS_AUTHOR,
+   * REQUEST_ID_REUSED.
+   *
+   * @generated from rpc iep.v1.IEPService.ApproveIep
+   */
+  approveIep: {
+    methodKind: "unary";
+    input: typeof ApproveIepRequestSchema;
+    output: typeof ApproveIepResponseSchema;
+  },
+  /**
+   * Puts an APPROVED version in force, when its effective_date is reached (UTC): ACTIVE. The student's version that was
+   * ACTIVE becomes SUPERSEDED with it. Errors: IEP_NOT_FOUND, ETAG_MISMATCH, ILLEGAL_TRANSITION, NOT_YET_EFFECTIVE,
+   * REQUEST_ID_REUSED.
+   *
+   * @generated from rpc iep.v1.IEPService.ActivateIep
+   */
+  activateIep: {
+    methodKind: "unary";
+    input: typeof ActivateIepRequestSchema;
+    output: typeof ActivateIepResponseSchema;
+  },
+  /**
+   * Ends an ACTIVE version without a successor: ENDED. Errors: IEP_NOT_FOUND, ETAG_MISMATCH, ILLEGAL_TRANSITION,
+   * REQUEST_ID_REUSED.
+   *
+   * @generated from rpc iep.v1.IEPService.EndIep
+   */
+  endIep: {
+    methodKind: "unary";
+    input: typeof EndIepRequestSchema;
+    output: typeof EndIepResponseSchema;
+  },
+  /**
+   * Gives up a version that was not yet in force: DISCARDED. It keeps its number and stays readable. Errors:
+   * IEP_NOT_FOUND, ETAG_MISMATCH, ILLEGAL_TRANSITION, REQUEST_ID_REUSED.
+   *
+   * @generated from rpc iep.v1.IEPService.DiscardIep
+   */
+  discardIep: {
+    methodKind: "unary";
+    input: typeof DiscardIepRequestSchema;
+    output: typeof DiscardIepResponseSchema;
+  },
+  /**
+   * Tells what changed between two documents of one student. Errors: IEP_NOT_FOUND.
+   *
+   * @generated from rpc iep.v1.IEPService.CompareIeps
+   */
+  compareIeps: {
+    methodKind: "unary";
+    input: typeof CompareIepsRequestSchema;
+    output: typeof CompareIepsResponseSchema;
+  },
+  /**
+   * Adds a progress note to a goal. Notes recorded at the same moment are all kept. Errors: IEP_NOT_FOUND, GOAL_NOT_FOUND,
+   * CONTENT_FROZEN of a DISCARDED version, REQUEST_ID_REUSED.
+   *
+   * @generated from rpc iep.v1.IEPService.RecordGoalProgress
+   */
+  recordGoalProgress: {
+    methodKind: "unary";
+    input: typeof RecordGoalProgressRequestSchema;
+    output: typeof RecordGoalProgressResponseSchema;
+  },
+  /**
+   * Lists who changed a student or an IEP, when and what, newest last. Errors: STUDENT_NOT_FOUND, IEP_NOT_FOUND.
+   *
+   * @generated from rpc iep.v1.IEPService.ListAuditEvents
+   */
+  listAuditEvents: {
+    methodKind: "unary";
+    input: typeof ListAuditEventsRequestSchema;
+    output: typeof ListAuditEventsResponseSchema;
+  },
+  /**
+   * Streams every committed change of IEPs, those of one chain in their order, none missing and none invented, at the pace
+   * at which the caller reads. Has no longest deadline. Errors: STUDENT_NOT_FOUND, WATCH_TOKEN_UNKNOWN.
+   *
+   * @generated from rpc iep.v1.IEPService.WatchIeps
+   */
+  watchIeps: {
+    methodKind: "server_streaming";
+    input: typeof WatchIepsRequestSchema;
+    output: typeof WatchIepsResponseSchema;
   },
 }> = /*@__PURE__*/
   serviceDesc(file_iep_v1_iep_service, 0);
