@@ -1,11 +1,13 @@
 /** Messages about IEPs to commands: normalised and checked. Pure. */
 import { type Goal, GoalDomain, IepKind, MeasurementFrequency } from '../../gen/iep/v1/iep_pb.ts';
+import type { CompareIepsRequest } from '../../gen/iep/v1/comparison_pb.ts';
 import type {
   CreateIepRequest,
   GetIepRequest,
   GetLatestIepRequest,
   ListIepsRequest,
 } from '../../gen/iep/v1/iep_service_pb.ts';
+import type { CompareIepsQuery } from '../../iep/compare-ieps.ts';
 import type { CreateIepCommand, GoalDraft } from '../../iep/create-iep.ts';
 import type { ListIepsQuery } from '../../iep/find-ieps.ts';
 import { academicYear, checked, date, enumName, notBefore, optionalUuid, type Report, text, uuid } from '../fields.ts';
@@ -67,6 +69,13 @@ export function toListIeps(request: ListIepsRequest): Page<ListIepsQuery> {
     const after = decodePageToken(report, request.pageToken, 'ListIeps', filters);
     return { query: { ...filters, after }, pageSize: pageSize(report, request.pageSize), filters };
   });
+}
+
+export function toCompareIeps(request: CompareIepsRequest): CompareIepsQuery {
+  return checked((report) => ({
+    fromIepId: uuid(report, 'from_iep_id', request.fromIepId),
+    toIepId: uuid(report, 'to_iep_id', request.toIepId),
+  }));
 }
 
 function goals(report: Report, field: string, values: readonly Goal[]): GoalDraft[] {
