@@ -1,23 +1,16 @@
 /** Differences between documents to messages. Pure. */
 import { create, fromJson, type JsonValue, toBinary } from '@bufbuild/protobuf';
 import { type Value, ValueSchema } from '@bufbuild/protobuf/wkt';
-import { type Change, ChangeOperation, ChangeSchema } from '../gen/iep/v1/comparison_pb.ts';
+import { type Change, ChangeOperation, ChangeSchema, CompareIepsResponseSchema } from '../gen/iep/v1/comparison_pb.ts';
 import type { Difference } from '../iep/compare-json.ts';
 
-/** Leaves the values out that do not fit into `room` bytes: both documents may differ in all that they say. */
+/**
+ * Names every change, and leaves those values out that do not fit into `room` bytes with the names and with the values
+ * before them: both documents may differ in all that they say.
+ */
 export function toChanges(differences: readonly Difference[], room: number): Change[] {
-  let bytes = 0;
-  return differences.map((difference) => {
-    const whole = toChange(difference);
-    const fits = bytes + bytesOf(whole) <= room;
-    const change = fits ? whole : create(ChangeSchema, { path: whole.path, operation: whole.operation });
-    bytes += bytesOf(change);
-    return change;
-  });
-}
-
-function bytesOf(change: Change): number {
-  return toBinary(ChangeSchema, change).byteLength;
+  const changes = differences.map(toChange);
+  return bytesOf(changes) <= room ? changes : trimmed(changes, room);
 }
 
 function toChange({ path, operation, before, after }: Difference): Change {
@@ -31,4 +24,22 @@ function toChange({ path, operation, before, after }: Difference): Change {
 
 function toValue(json: unknown): Value {
   return fromJson(ValueSchema, json as JsonValue);
+}
+
+function trimmed(changes: readonly Change[], room: number): Change[] {
+  const names = changes.map(({ path, operation }) => create(ChangeSchema, { path, operation }));
+  let bytes = bytesOf(names);
+  return changes.map((change, index) => {
+    const name = names[index]!;
+    const more = bytesOf([change]) - bytesOf([name]);
+    if (bytes + more > room) {
+      return name;
+    }
+    bytes += more;
+    return change;
+  });
+}
+
+function bytesOf(changes: Change[]): number {
+  return toBinary(CompareIepsResponseSchema, create(CompareIepsResponseSchema, { changes })).byteLength;
 }
