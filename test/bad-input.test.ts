@@ -56,6 +56,7 @@ describeRefusals('bad input', (fixture) => {
       client.getIep({ iepId: id }),
       client.getLatestIep({ studentId: id, academicYear: YEAR }),
       client.listIeps({ studentId: id }),
+      client.compareIeps({ fromIepId: id, toIepId: id }),
     ]);
     expect(refusals).toEqual([
       invalid('student_id'),
@@ -64,6 +65,7 @@ describeRefusals('bad input', (fixture) => {
       invalid('iep_id'),
       invalid('student_id'),
       invalid('student_id'),
+      invalid('from_iep_id', 'to_iep_id'),
     ]);
   });
 

@@ -30,14 +30,17 @@ function damaged(bytes: Uint8Array, random: () => number): Uint8Array {
 }
 
 describeRefusals('damaged bytes', (fixture) => {
-  const { getStudent, listStudents, getIep, getLatestIep, listIeps, createIep } = IEPService.method;
+  const { getStudent, listStudents, getIep, getLatestIep, listIeps, compareIeps, createIep } = IEPService.method;
+  const methods = [getStudent, listStudents, getIep, getLatestIep, listIeps, compareIeps, createIep];
 
-  it.each([getStudent, listStudents, getIep, getLatestIep, listIeps, createIep])('of $name', async (method) => {
+  it.each(methods)('of $name', async (method) => {
     const { student, iep } = fixture;
     const whole: Record<string, unknown> = {
       // No student, so that no damage makes it a write.
       studentId: method === createIep ? UNKNOWN : student.id,
       iepId: iep.id,
+      fromIepId: iep.id,
+      toIepId: iep.id,
       academicYear: YEAR,
       pageSize: 2,
       familyNamePrefix: 'Love',

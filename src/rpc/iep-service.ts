@@ -2,6 +2,7 @@ import { toBinary } from '@bufbuild/protobuf';
 import { Code, ConnectError, type ServiceImpl } from '@connectrpc/connect';
 import { IepSchema } from '../gen/iep/v1/iep_pb.ts';
 import type { IEPService } from '../gen/iep/v1/iep_service_pb.ts';
+import { compareIeps } from '../iep/compare-ieps.ts';
 import { createIep, previewIep } from '../iep/create-iep.ts';
 import { createStudents } from '../iep/create-students.ts';
 import { getIep, getLatestIep, listIeps } from '../iep/find-ieps.ts';
@@ -12,8 +13,9 @@ import type { Database } from '../persistence/database.ts';
 import { callerOf } from './call-context.ts';
 import { toGoal, toIep, toStudent } from './messages.ts';
 import { encodePageToken } from './pages.ts';
-import { toCreateIep, toGetIep, toGetLatestIep, toListIeps } from './requests/iep-requests.ts';
 import { toRecordGoalProgress } from './requests/progress-request.ts';
+import { toChanges } from './changes.ts';
+import { toCompareIeps, toCreateIep, toGetIep, toGetLatestIep, toListIeps } from './requests/iep-requests.ts';
 import {
   toBatchCreateStudents,
   toCreateStudent,
@@ -22,7 +24,7 @@ import {
   toUpdateStudent,
 } from './requests/student-requests.ts';
 
-/** A page ends early here, so that clients' usual limit of 4 MiB is never met. */
+/** A page ends early here, and a comparison leaves values out, so that clients' usual limit of 4 MiB is never met. */
 const PAGE_BYTES = 3 * 1024 * 1024;
 
 /** The handlers, written once for every protocol: message to command, one use case, result to message. */
@@ -90,6 +92,10 @@ export function createIepService(db: Database): ServiceImpl<typeof IEPService> {
       return { goal: toGoal(await recordGoalProgress(db, callerOf(context), toRecordGoalProgress(request))) };
     },
 
+    async compareIeps(request, context) {
+      return { changes: toChanges(await compareIeps(db, callerOf(context), toCompareIeps(request)), PAGE_BYTES) };
+    },
+
     // RPCs of the contract that are not written yet.
     updateIep: unwritten,
     submitIep: unwritten,
@@ -98,7 +104,6 @@ export function createIepService(db: Database): ServiceImpl<typeof IEPService> {
     activateIep: unwritten,
     endIep: unwritten,
     discardIep: unwritten,
-    compareIeps: unwritten,
     listAuditEvents: unwritten,
     watchIeps: unwritten,
   };

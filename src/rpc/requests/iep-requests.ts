@@ -1,5 +1,6 @@
 /** Messages about IEPs to commands: normalised and checked. Pure. */
 import { type Goal, GoalDomain, IepKind, MeasurementFrequency } from '../../gen/iep/v1/iep_pb.ts';
+import type { CompareIepsRequest } from '../../gen/iep/v1/comparison_pb.ts';
 import type {
   CreateIepRequest,
   GetIepRequest,
@@ -7,6 +8,7 @@ import type {
   ListIepsRequest,
 } from '../../gen/iep/v1/iep_service_pb.ts';
 import type { CreateIepCommand } from '../../iep/create-iep.ts';
+import type { CompareIepsQuery } from '../../iep/compare-ieps.ts';
 import type { ListIepsQuery } from '../../iep/find-ieps.ts';
 import type { GoalDraft } from '../../iep/iep-draft.ts';
 import { BASED_KINDS } from '../../iep/iep-kind.ts';
@@ -78,6 +80,13 @@ export function goalKey(report: Report, field: string, value: string): string {
   }
   report(field, 'must be 1 to 64 of A-Z, a-z, 0-9, _ and -');
   return '';
+}
+
+export function toCompareIeps(request: CompareIepsRequest): CompareIepsQuery {
+  return checked((report) => ({
+    fromIepId: uuid(report, 'from_iep_id', request.fromIepId),
+    toIepId: uuid(report, 'to_iep_id', request.toIepId),
+  }));
 }
 
 function goals(report: Report, field: string, values: readonly Goal[]): GoalDraft[] {

@@ -15,7 +15,7 @@ export const file_iep_v1_comparison: GenFile = /*@__PURE__*/
   fileDesc("ChdpZXAvdjEvY29tcGFyaXNvbi5wcm90bxIGaWVwLnYxIjwKEkNvbXBhcmVJZXBzUmVxdWVzdBITCgtmcm9tX2llcF9pZBgBIAEoCRIRCgl0b19pZXBfaWQYAiABKAkiNgoTQ29tcGFyZUllcHNSZXNwb25zZRIfCgdjaGFuZ2VzGAEgAygLMg4uaWVwLnYxLkNoYW5nZSKRAQoGQ2hhbmdlEgwKBHBhdGgYASABKAkSKgoJb3BlcmF0aW9uGAIgASgOMhcuaWVwLnYxLkNoYW5nZU9wZXJhdGlvbhImCgZiZWZvcmUYAyABKAsyFi5nb29nbGUucHJvdG9idWYuVmFsdWUSJQoFYWZ0ZXIYBCABKAsyFi5nb29nbGUucHJvdG9idWYuVmFsdWUqiwEKD0NoYW5nZU9wZXJhdGlvbhIgChxDSEFOR0VfT1BFUkFUSU9OX1VOU1BFQ0lGSUVEEAASGgoWQ0hBTkdFX09QRVJBVElPTl9BRERFRBABEhwKGENIQU5HRV9PUEVSQVRJT05fUkVNT1ZFRBACEhwKGENIQU5HRV9PUEVSQVRJT05fQ0hBTkdFRBADYgZwcm90bzM", [file_google_protobuf_struct]);
 
 /**
- * Request of CompareIeps. Documents of two students are INVALID_FIELD; they may be of two academic years.
+ * Request of CompareIeps. Documents of two students are INVALID_FIELD on to_iep_id; they may be of two academic years.
  *
  * @generated from message iep.v1.CompareIepsRequest
  */
@@ -49,8 +49,17 @@ export const CompareIepsRequestSchema: GenMessage<CompareIepsRequest> = /*@__PUR
  */
 export type CompareIepsResponse = Message<"iep.v1.CompareIepsResponse"> & {
   /**
-   * What changed in content, goals and dates, in the same order whenever the same documents are compared; empty when they
-   * say the same.
+   * What changed in content, goals and dates; empty when they say the same. kind, status, progress and all that the service
+   * assigns do not count, nor does the order of the goals.
+   *
+   * The order is the same whenever the same documents are compared: content; goals in the order of the second document,
+   * then those that only the first one has; dates. Within each of these by path: keys by UTF-16 code units, as RFC 8785
+   * sorts them, array indexes by number.
+   *
+   * The changes, applied to the first document, make the second one: elements of arrays are removed from the last to the
+   * first, as every path tells the place in the document itself. A response stays under 4 MiB, however large the
+   * documents are: content that differs in more places than can be listed (where the paths alone would take about 768 KiB)
+   * is one change at "/content", and values that do not fit are left out, see Change.before.
    *
    * @generated from field: repeated iep.v1.Change changes = 1;
    */
@@ -71,15 +80,23 @@ export const CompareIepsResponseSchema: GenMessage<CompareIepsResponse> = /*@__P
  */
 export type Change = Message<"iep.v1.Change"> & {
   /**
-   * Where it is, a JSON pointer (RFC 6901): "/content/…", "/goals/<goal_key>", "/goals/<goal_key>/<field>" or a field of
-   * the document ("/effective_date"); fields in snake_case.
+   * Where it is, a JSON pointer (RFC 6901) into the documents:
+   *
+   * - "/content/…": a value of content; "/content" where there is too much to list. Objects are compared key by key and
+   *   arrays index by index, so that an element put in at the front changes every index after it; the elements that only
+   *   the longer array has are its last ones.
+   * - "/goals/<goal_key>": a goal as a whole, where only one document has it. The value is the goal in ProtoJSON with the
+   *   field names of the proto, like {"goal_key": "a", "domain": "GOAL_DOMAIN_READING", "goal_text": "…"}, without the
+   *   fields that are not given, output-only ones and progress.
+   * - "/goals/<goal_key>/<field>": a field of a goal that both have, like "/goals/a/target_date"; an enum value by its name.
+   * - "/meeting_date", "/effective_date", "/review_date".
    *
    * @generated from field: string path = 1;
    */
   path: string;
 
   /**
-   * What happened there.
+   * What happened there. A field that is given in one document only is ADDED or REMOVED.
    *
    * @generated from field: iep.v1.ChangeOperation operation = 2;
    */
@@ -88,12 +105,15 @@ export type Change = Message<"iep.v1.Change"> & {
   /**
    * The value in the first document; absent where operation is ADDED.
    *
+   * Both values are absent where they do not fit into 3 MiB together with all paths and with the values before them. Read
+   * them with GetIep.
+   *
    * @generated from field: google.protobuf.Value before = 3;
    */
   before?: Value | undefined;
 
   /**
-   * The value in the second document; absent where operation is REMOVED.
+   * The value in the second document; absent where operation is REMOVED, and with before where they do not fit.
    *
    * @generated from field: google.protobuf.Value after = 4;
    */
