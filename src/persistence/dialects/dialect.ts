@@ -50,6 +50,13 @@ export interface SqlFragments {
   readonly includes: (column: string) => string;
   /** Aggregates rows into a JSON array of objects, whose fields are the columns named; null when there are no rows. */
   readonly jsonRows: (columns: Readonly<Record<string, string>>, orderBy: string) => string;
+  /** The order of events, in which the changes of one chain follow one another. */
+  readonly feed: {
+    /** The columns that order them. */
+    readonly columns: readonly string[];
+    /** True of events before which no transaction that is under way can still put another. */
+    readonly settled: string;
+  };
 }
 
 /** The pairs of a function that makes a JSON object. */

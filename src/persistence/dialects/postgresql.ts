@@ -160,6 +160,8 @@ export const postgresql: Dialect = {
   sql: {
     includes: (column) => `${column} @> to_jsonb(?::text)`,
     jsonRows: (columns, orderBy) => `json_agg(json_build_object(${jsonPairs(columns)}) order by ${orderBy})::text`,
+    // Transactions become visible out of the order in which their rows were numbered.
+    feed: { columns: ['xid', 'seq'], settled: 'xid < pg_snapshot_xmin(pg_current_snapshot())' },
   },
   // https://www.postgresql.org/docs/current/errcodes-appendix.html
   classify: classifier(

@@ -81,6 +81,8 @@ export const sqlite: Dialect = {
   sql: {
     includes: (column) => `exists (select 1 from json_each(${column}) where value = ?)`,
     jsonRows: (columns, orderBy) => `json_group_array(json_object(${jsonPairs(columns)}) order by ${orderBy})`,
+    // One writer at a time, so nothing comes before what is committed.
+    feed: { columns: ['seq'], settled: 'true' },
   },
   // https://www.sqlite.org/rescode.html
   classify: classifier({
