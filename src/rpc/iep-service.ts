@@ -1,17 +1,21 @@
-import { toBinary } from '@bufbuild/protobuf';
 import { Code, ConnectError, type ServiceImpl } from '@connectrpc/connect';
+import { AuditEventSchema } from '../gen/iep/v1/audit_pb.ts';
 import { IepSchema } from '../gen/iep/v1/iep_pb.ts';
 import type { IEPService } from '../gen/iep/v1/iep_service_pb.ts';
 import { createIep, previewIep } from '../iep/create-iep.ts';
 import { createStudents } from '../iep/create-students.ts';
-import { getIep, getLatestIep, listIeps } from '../iep/find-ieps.ts';
+import { getIep } from '../iep/find-ieps.ts';
 import { getStudent, listStudents } from '../iep/find-students.ts';
+import { listAuditEvents } from '../iep/list-audit-events.ts';
+import { listIeps } from '../iep/list-ieps.ts';
 import { updateStudent } from '../iep/update-student.ts';
 import type { Database } from '../persistence/database.ts';
+import { toAuditEvent } from './audit-messages.ts';
 import { callerOf } from './call-context.ts';
 import { toIep, toStudent } from './messages.ts';
-import { encodePageToken } from './pages.ts';
-import { toCreateIep, toGetIep, toGetLatestIep, toListIeps } from './requests/iep-requests.ts';
+import { encodePageToken, fillPage } from './pages.ts';
+import { toGetIep, toGetLatestIep, toListAuditEvents, toListIeps } from './requests/find-requests.ts';
+import { toCreateIep } from './requests/iep-requests.ts';
 import {
   toBatchCreateStudents,
   toCreateStudent,
@@ -19,9 +23,6 @@ import {
   toListStudents,
   toUpdateStudent,
 } from './requests/student-requests.ts';
-
-/** A page ends early here, so that clients' usual limit of 4 MiB is never met. */
-const PAGE_BYTES = 3 * 1024 * 1024;
 
 /** The handlers, written once for every protocol: message to command, one use case, result to message. */
 export function createIepService(db: Database): ServiceImpl<typeof IEPService> {
@@ -66,22 +67,25 @@ export function createIepService(db: Database): ServiceImpl<typeof IEPService> {
     },
 
     async getLatestIep(request, context) {
-      return { iep: toIep(await getLatestIep(db, callerOf(context), toGetLatestIep(request))) };
+      return { iep: toIep(await getIep(db, callerOf(context), toGetLatestIep(request))) };
     },
 
     async listIeps(request, context) {
       const { query, pageSize, filters } = toListIeps(request);
-      const ieps = [];
-      let bytes = 0;
-      for await (const document of listIeps(db, callerOf(context), query)) {
-        const iep = toIep(document);
-        bytes += toBinary(IepSchema, iep).byteLength;
-        if (ieps.length === pageSize || (ieps.length > 0 && bytes > PAGE_BYTES)) {
-          return { ieps, nextPageToken: encodePageToken(ieps.at(-1)!.id, 'ListIeps', filters) };
-        }
-        ieps.push(iep);
-      }
-      return { ieps };
+      const { page, more } = await fillPage(listIeps(db, callerOf(context), query), IepSchema, toIep, pageSize);
+      const last = page.at(-1);
+      return {
+        ieps: page,
+        nextPageToken: last && more ? encodePageToken(last.id, 'ListIeps', filters, last.reviewDate) : '',
+      };
+    },
+
+    async listAuditEvents(request, context) {
+      const { query, pageSize, filters } = toListAuditEvents(request);
+      const events = listAuditEvents(db, callerOf(context), query);
+      const { page, more } = await fillPage(events, AuditEventSchema, toAuditEvent, pageSize);
+      const last = page.at(-1);
+      return { events: page, nextPageToken: last && more ? encodePageToken(last.id, 'ListAuditEvents', filters) : '' };
     },
 
     // RPCs of the contract that are not written yet.
@@ -94,7 +98,6 @@ export function createIepService(db: Database): ServiceImpl<typeof IEPService> {
     discardIep: unwritten,
     compareIeps: unwritten,
     recordGoalProgress: unwritten,
-    listAuditEvents: unwritten,
     watchIeps: unwritten,
   };
 }
