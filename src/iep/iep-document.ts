@@ -2,6 +2,9 @@ import { type Goal, Iep } from '../persistence/entities.ts';
 import type { Reader } from '../persistence/unit-of-work.ts';
 import { Refusal } from './errors.ts';
 
+/** The most documents that are fetched at a time while a list is read: each may be megabytes large. */
+export const CHUNK = 25;
+
 /** What a goal says, apart from where it stands. */
 export type GoalContent = Omit<Goal, 'districtId' | 'iep' | 'iepId' | 'lineageId' | 'position'>;
 

@@ -6,13 +6,15 @@ import type { Caller } from './caller.ts';
 import { invalidField, Refusal } from './errors.ts';
 import { requireStudent } from './find-students.ts';
 
-/** Events fetched at a time while a list is read: one may name hundreds of paths. */
+/** The most events that are fetched at a time while a list is read: one may name hundreds of paths. */
 const CHUNK = 100;
 
 export interface ListAuditEventsQuery {
   readonly subject: { readonly studentId: string } | { readonly iepId: string };
   /** Begin after the event with this id. */
   readonly after: string | undefined;
+  /** The most events that are asked for. */
+  readonly limit: number;
 }
 
 /** With the columns that order the feed. */
@@ -25,7 +27,7 @@ type EventRow = Record<string, unknown>;
 export async function* listAuditEvents(
   db: Database,
   caller: Caller,
-  { subject, after }: ListAuditEventsQuery,
+  { subject, after, limit }: ListAuditEventsQuery,
 ): AsyncGenerator<ChangeEvent> {
   const { districtId } = caller;
   const { studentId, place } = await db.read(caller, async (reader) => {
@@ -39,22 +41,23 @@ export async function* listAuditEvents(
   const [filter, params] =
     'iepId' in subject ? ['and iep_id = ?', [districtId, studentId, subject.iepId]] : ['', [districtId, studentId]];
   let last = place;
-  for (;;) {
+  let left = limit;
+  for (let full = true; full && left > 0;) {
+    const count = Math.min(CHUNK, left);
     const chunk = await db.read(caller, async ({ em, sql: { feed } }) => {
       const columns = feed.columns.join(', ');
       const following = last && `and (${columns}) > (${feed.columns.map(() => '?').join(', ')})`;
       const rows = await em.execute<EventRow[]>(
         `select * from events where district_id = ? and student_id = ? ${filter} and ${feed.settled} ${following ?? ''}
-         order by ${columns} limit ${CHUNK}`,
+         order by ${columns} limit ${count}`,
         [...params, ...(last ? feed.columns.map((column) => last?.[column]) : [])],
       );
       return { rows, events: rows.map((row) => em.map(ChangeEvent, row)) };
     });
     yield* chunk.events;
-    if (chunk.rows.length < CHUNK) {
-      return;
-    }
     last = chunk.rows.at(-1);
+    left -= chunk.rows.length;
+    full = chunk.rows.length === count;
   }
 }
 

@@ -72,7 +72,8 @@ export function createIepService(db: Database): ServiceImpl<typeof IEPService> {
 
     async listIeps(request, context) {
       const { query, pageSize, filters } = toListIeps(request);
-      const { page, more } = await fillPage(listIeps(db, callerOf(context), query), IepSchema, toIep, pageSize);
+      const documents = listIeps(db, callerOf(context), { ...query, limit: pageSize + 1 });
+      const { page, more } = await fillPage(documents, IepSchema, toIep, pageSize);
       const last = page.at(-1);
       return {
         ieps: page,
@@ -82,7 +83,7 @@ export function createIepService(db: Database): ServiceImpl<typeof IEPService> {
 
     async listAuditEvents(request, context) {
       const { query, pageSize, filters } = toListAuditEvents(request);
-      const events = listAuditEvents(db, callerOf(context), query);
+      const events = listAuditEvents(db, callerOf(context), { ...query, limit: pageSize + 1 });
       const { page, more } = await fillPage(events, AuditEventSchema, toAuditEvent, pageSize);
       const last = page.at(-1);
       return { events: page, nextPageToken: last && more ? encodePageToken(last.id, 'ListAuditEvents', filters) : '' };

@@ -38,7 +38,7 @@ function toChain(report: Report, request: { studentId: string; academicYear: str
   };
 }
 
-export function toListIeps(request: ListIepsRequest): Page<ListIepsQuery> {
+export function toListIeps(request: ListIepsRequest): Page<Omit<ListIepsQuery, 'limit'>> {
   return checked((report) => {
     const filters = {
       studentId: optionalUuid(report, 'student_id', request.studentId),
@@ -53,7 +53,7 @@ export function toListIeps(request: ListIepsRequest): Page<ListIepsQuery> {
   });
 }
 
-export function toListAuditEvents(request: ListAuditEventsRequest): Page<ListAuditEventsQuery> {
+export function toListAuditEvents(request: ListAuditEventsRequest): Page<Omit<ListAuditEventsQuery, 'limit'>> {
   return checked((report) => {
     const subject = auditSubject(report, request);
     const after = decodePageToken(report, request.pageToken, 'ListAuditEvents', subject);
