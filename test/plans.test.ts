@@ -77,6 +77,32 @@ const PAGES = [
     index: 'ieps_review_idx',
   },
   {
+    what: 'versions by review date in every status',
+    sql: `select id from (${['DRAFT', 'ACTIVE', 'SUPERSEDED']
+      .map(
+        (status, index) => `select * from (
+        select review_date, id from ieps where district_id = $1 and status = '${status}' and review_date is not null
+          and (review_date, id) > ($2, $3) order by review_date, id limit 50
+      ) as range${index}`,
+      )
+      .join(' union all ')}) as ieps order by review_date, id limit 50`,
+    types: ['text', 'date', 'uuid'],
+    index: 'ieps_review_idx',
+  },
+  {
+    what: 'which of them is the highest of its chain',
+    sql: `select (
+        select 1 from ieps as next where next.district_id = ieps.district_id and next.student_id = ieps.student_id
+          and next.academic_year = ieps.academic_year and next.version = ieps.version + 1
+      ) is null
+      from (
+        select * from ieps where district_id = $1 and status = $2 and review_date is not null
+          and (review_date, id) > ($3, $4) order by review_date, id limit 500
+      ) as ieps order by review_date, id limit 500`,
+    types: ['text', 'text', 'date', 'uuid'],
+    index: 'ieps_review_idx',
+  },
+  {
     what: 'versions without a review date',
     sql: `select id from ieps where district_id = $1 and status = $2 and review_date is null and id > $3
       order by id limit 50`,
