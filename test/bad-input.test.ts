@@ -55,7 +55,7 @@ describeRefusals('bad input', (fixture) => {
       client.createIep({ studentId: id, academicYear: YEAR }),
       client.getIep({ iepId: id }),
       client.getLatestIep({ studentId: id, academicYear: YEAR }),
-      client.listIeps({ studentId: id }),
+      client.listAuditEvents({ studentId: id }),
       client.compareIeps({ fromIepId: id, toIepId: id }),
     ]);
     expect(refusals).toEqual([
@@ -67,6 +67,16 @@ describeRefusals('bad input', (fixture) => {
       invalid('student_id'),
       invalid('from_iep_id', 'to_iep_id'),
     ]);
+  });
+
+  it.each(BAD_IDS)('an id that is %s is refused where none is needed', async (_what, id) => {
+    const { client } = fixture;
+    const refusals = await refusalsOf([
+      client.listIeps({ studentId: id }),
+      client.listAuditEvents({ iepId: id }),
+      client.getIep({ studentId: id, academicYear: YEAR, version: 1 }),
+    ]);
+    expect(refusals).toEqual([invalid('student_id'), invalid('iep_id'), invalid('student_id')]);
   });
 
   it.each(BAD_IDS)('a request_id that is %s is refused', async (_what, requestId) => {
@@ -125,6 +135,8 @@ describeRefusals('bad input', (fixture) => {
       client.createIep({ studentId, academicYear, validateOnly: true }),
       client.getLatestIep({ studentId, academicYear }),
       client.listIeps({ studentId, academicYear }),
+      client.listIeps({ academicYear }),
+      client.getIep({ studentId, academicYear, version: 1 }),
     ]);
     expect(refusals).toEqual(refusals.map(() => invalid('academic_year')));
   });

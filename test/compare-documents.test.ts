@@ -79,6 +79,9 @@ const aText = fc.constantFrom('', 'reads', 'writes', 'reads 100 words');
 const aDate = fc.constantFrom(null, '2025-09-01', '2026-06-15');
 const aGoal: fc.Arbitrary<GoalContent> = fc.record({
   id: fc.uuid(),
+  lineageId: fc.uuid(),
+  progressStatus: fc.constant('NOT_STARTED'),
+  progress: fc.constant([]),
   goalKey: fc.constantFrom('a', 'b', '1', '10', '__proto__', 'constructor', '-_'),
   domain: fc.constantFrom(null, 'READING', 'VOCATIONAL_TRANSITION'),
   goalText: fc.constantFrom('reads', 'writes'),

@@ -72,6 +72,39 @@ const PAGES = [
     index: 'ieps_review_idx',
   },
   {
+    what: 'the reviews that are due in an academic year',
+    sql: `select id from ieps where district_id = $1 and status = $2 and review_date < $3 and academic_year = $4
+      and (review_date, id) > ($5, $6) order by review_date, id limit 25`,
+    types: ['text', 'text', 'date', 'text', 'date', 'uuid'],
+    index: 'ieps_review_idx',
+  },
+  {
+    what: 'versions by review date in every status',
+    sql: `select id from (${['DRAFT', 'ACTIVE', 'SUPERSEDED']
+      .map(
+        (status, index) => `select * from (
+        select review_date, id from ieps where district_id = $1 and status = '${status}' and review_date is not null
+          and (review_date, id) > ($2, $3) order by review_date, id limit 50
+      ) as range${index}`,
+      )
+      .join(' union all ')}) as ieps order by review_date, id limit 50`,
+    types: ['text', 'date', 'uuid'],
+    index: 'ieps_review_idx',
+  },
+  {
+    what: 'which of them is the highest of its chain',
+    sql: `select (
+        select 1 from ieps as next where next.district_id = ieps.district_id and next.student_id = ieps.student_id
+          and next.academic_year = ieps.academic_year and next.version = ieps.version + 1
+      ) is null
+      from (
+        select * from ieps where district_id = $1 and status = $2 and review_date is not null
+          and (review_date, id) > ($3, $4) order by review_date, id limit 500
+      ) as ieps order by review_date, id limit 500`,
+    types: ['text', 'text', 'date', 'uuid'],
+    index: 'ieps_review_idx',
+  },
+  {
     what: 'versions without a review date',
     sql: `select id from ieps where district_id = $1 and status = $2 and review_date is null and id > $3
       order by id limit 50`,
@@ -93,10 +126,10 @@ const PAGES = [
   },
   {
     what: 'the audit of an IEP',
-    sql: `select id from events where district_id = $1 and iep_id = $2 and (xid, seq) > ($3, $4)
+    sql: `select id from events where district_id = $1 and student_id = $2 and iep_id = $3 and (xid, seq) > ($4, $5)
       order by xid, seq limit 50`,
-    types: ['text', 'uuid', 'xid8', 'bigint'],
-    index: 'events_iep_idx',
+    types: ['text', 'uuid', 'uuid', 'xid8', 'bigint'],
+    index: 'events_student_idx',
   },
   {
     what: 'the newest notes of a lineage',

@@ -172,7 +172,10 @@ describeOnBoth('protocols', (backend) => {
         students: await client.listStudents({ studentNumber: NUMBER, gradeLevel: '' }),
         iep: await client.getIep({ iepId: iep!.id }),
         latest: await client.getLatestIep({ studentId, academicYear: '2026-2027' }),
+        atPlace: await client.getIep({ studentId, academicYear: '2026-2027', version: 1 }),
         ieps: await client.listIeps({ studentId, pageSize: 2 }),
+        district: await client.listIeps({ latestOnly: true, pageSize: 1 }),
+        audit: await client.listAuditEvents({ iepId: iep!.id }),
       })),
     );
     expectSame(answers);

@@ -8,6 +8,8 @@ type GoalColumns = Omit<Goal, 'districtId' | 'iep' | 'iepId' | 'position'>;
 
 /** What a goal says, and what was noted of it, apart from where it stands. */
 export type GoalContent = GoalColumns & GoalProgress;
+/** The most documents that are fetched at a time while a list is read: each may be megabytes large. */
+export const CHUNK = 25;
 
 /** A version with its goals, in the author's order. */
 export interface IepDocument {

@@ -1,21 +1,25 @@
-import { toBinary } from '@bufbuild/protobuf';
 import { Code, ConnectError, type ServiceImpl } from '@connectrpc/connect';
+import { AuditEventSchema } from '../gen/iep/v1/audit_pb.ts';
 import { IepSchema } from '../gen/iep/v1/iep_pb.ts';
 import type { IEPService } from '../gen/iep/v1/iep_service_pb.ts';
 import { compareIeps } from '../iep/compare-ieps.ts';
 import { createIep, previewIep } from '../iep/create-iep.ts';
 import { createStudents } from '../iep/create-students.ts';
-import { getIep, getLatestIep, listIeps } from '../iep/find-ieps.ts';
+import { getIep } from '../iep/find-ieps.ts';
 import { getStudent, listStudents } from '../iep/find-students.ts';
 import { recordGoalProgress } from '../iep/record-goal-progress.ts';
+import { listAuditEvents } from '../iep/list-audit-events.ts';
+import { listIeps } from '../iep/list-ieps.ts';
 import { updateStudent } from '../iep/update-student.ts';
 import type { Database } from '../persistence/database.ts';
+import { toAuditEvent } from './audit-messages.ts';
 import { callerOf } from './call-context.ts';
 import { toGoal, toIep, toStudent } from './messages.ts';
-import { encodePageToken } from './pages.ts';
 import { toRecordGoalProgress } from './requests/progress-request.ts';
 import { toChanges } from './changes.ts';
-import { toCompareIeps, toCreateIep, toGetIep, toGetLatestIep, toListIeps } from './requests/iep-requests.ts';
+import { encodePageToken, fillPage, PAGE_BYTES } from './pages.ts';
+import { toGetIep, toGetLatestIep, toListAuditEvents, toListIeps } from './requests/find-requests.ts';
+import { toCompareIeps, toCreateIep } from './requests/iep-requests.ts';
 import {
   toBatchCreateStudents,
   toCreateStudent,
@@ -23,9 +27,6 @@ import {
   toListStudents,
   toUpdateStudent,
 } from './requests/student-requests.ts';
-
-/** A page ends early here, and a comparison leaves values out, so that clients' usual limit of 4 MiB is never met. */
-const PAGE_BYTES = 3 * 1024 * 1024;
 
 /** The handlers, written once for every protocol: message to command, one use case, result to message. */
 export function createIepService(db: Database): ServiceImpl<typeof IEPService> {
@@ -70,22 +71,26 @@ export function createIepService(db: Database): ServiceImpl<typeof IEPService> {
     },
 
     async getLatestIep(request, context) {
-      return { iep: toIep(await getLatestIep(db, callerOf(context), toGetLatestIep(request))) };
+      return { iep: toIep(await getIep(db, callerOf(context), toGetLatestIep(request))) };
     },
 
     async listIeps(request, context) {
       const { query, pageSize, filters } = toListIeps(request);
-      const ieps = [];
-      let bytes = 0;
-      for await (const document of listIeps(db, callerOf(context), query)) {
-        const iep = toIep(document);
-        bytes += toBinary(IepSchema, iep).byteLength;
-        if (ieps.length === pageSize || (ieps.length > 0 && bytes > PAGE_BYTES)) {
-          return { ieps, nextPageToken: encodePageToken(ieps.at(-1)!.id, 'ListIeps', filters) };
-        }
-        ieps.push(iep);
-      }
-      return { ieps };
+      const documents = listIeps(db, callerOf(context), { ...query, limit: pageSize + 1 });
+      const { page, more } = await fillPage(documents, IepSchema, toIep, pageSize);
+      const last = page.at(-1);
+      return {
+        ieps: page,
+        nextPageToken: last && more ? encodePageToken(last.id, 'ListIeps', filters, last.reviewDate) : '',
+      };
+    },
+
+    async listAuditEvents(request, context) {
+      const { query, pageSize, filters } = toListAuditEvents(request);
+      const events = listAuditEvents(db, callerOf(context), { ...query, limit: pageSize + 1 });
+      const { page, more } = await fillPage(events, AuditEventSchema, toAuditEvent, pageSize);
+      const last = page.at(-1);
+      return { events: page, nextPageToken: last && more ? encodePageToken(last.id, 'ListAuditEvents', filters) : '' };
     },
 
     async recordGoalProgress(request, context) {
@@ -104,7 +109,6 @@ export function createIepService(db: Database): ServiceImpl<typeof IEPService> {
     activateIep: unwritten,
     endIep: unwritten,
     discardIep: unwritten,
-    listAuditEvents: unwritten,
     watchIeps: unwritten,
   };
 }

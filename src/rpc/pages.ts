@@ -1,4 +1,5 @@
 import { createHash } from 'node:crypto';
+import { type DescMessage, type MessageShape, toBinary } from '@bufbuild/protobuf';
 import canonicalize from 'canonicalize';
 import type { Report } from './fields.ts';
 
@@ -19,34 +20,63 @@ export function pageSize(report: Report, value: number): number {
   return Math.min(value || PAGE_SIZE_DEFAULT, PAGE_SIZE_MAX);
 }
 
+/** A page ends early here, so that clients' usual limit of 4 MiB is never met. */
+export const PAGE_BYTES = 3 * 1024 * 1024;
+
+/** The messages of a page, from rows that are fetched as they are asked for; `more` = the list goes on behind it. */
+export async function fillPage<Row, Desc extends DescMessage>(
+  rows: AsyncIterable<Row>,
+  schema: Desc,
+  toMessage: (row: Row) => MessageShape<Desc>,
+  size: number,
+): Promise<{ page: MessageShape<Desc>[]; more: boolean }> {
+  const page: MessageShape<Desc>[] = [];
+  let bytes = 0;
+  for await (const row of rows) {
+    const message = toMessage(row);
+    bytes += toBinary(schema, message).byteLength;
+    if (page.length === size || (page.length > 0 && bytes > PAGE_BYTES)) {
+      return { page, more: true };
+    }
+    page.push(message);
+  }
+  return { page, more: false };
+}
+
 const ID_BYTES = 16;
 const HASH_BYTES = 8;
 
-/**
- * A page token holds the id of the last resource of a page and a hash of what was listed, and no personal data. It is bound
- * to the RPC and its filters, not to the page size.
- */
-export function encodePageToken(lastId: string, rpc: string, filters: object): string {
-  return Buffer.concat([Buffer.from(lastId.replaceAll('-', ''), 'hex'), hash(rpc, filters)]).toString('base64url');
+/** Where a page begins: after the resource with this id. */
+export interface PageStart {
+  readonly id: string;
+  /** Whether the resource had this place in the list when the token was made. */
+  readonly isAt: (place: string) => boolean;
 }
 
-/** Id of the resource after which the page begins; undefined for the first page. */
-export function decodePageToken(report: Report, token: string, rpc: string, filters: object): string | undefined {
+/**
+ * A page token holds the id of the last resource of a page and hashes of what was listed and, where a resource may move in
+ * the list, of its place; and no personal data. It is bound to the RPC and its filters, not to the page size.
+ */
+export function encodePageToken(lastId: string, rpc: string, filters: object, place = ''): string {
+  const id = Buffer.from(lastId.replaceAll('-', ''), 'hex');
+  return Buffer.concat([id, hash(rpc, filters), hash(lastId, place)]).toString('base64url');
+}
+
+/** Undefined for the first page. */
+export function decodePageToken(report: Report, token: string, rpc: string, filters: object): PageStart | undefined {
   if (token === '') {
     return undefined;
   }
   const bytes = Buffer.from(token, 'base64url');
-  const genuine = bytes.length === ID_BYTES + HASH_BYTES && bytes.toString('base64url') === token;
-  if (!genuine || !bytes.subarray(ID_BYTES).equals(hash(rpc, filters))) {
+  const genuine = bytes.length === ID_BYTES + 2 * HASH_BYTES && bytes.toString('base64url') === token;
+  if (!genuine || !bytes.subarray(ID_BYTES, ID_BYTES + HASH_BYTES).equals(hash(rpc, filters))) {
     report('page_token', 'must be the next_page_token of a call with the same filters; start again without one');
     return undefined;
   }
-  return bytes.toString('hex', 0, ID_BYTES).replace(/^(.{8})(.{4})(.{4})(.{4})/, '$1-$2-$3-$4-');
+  const id = bytes.toString('hex', 0, ID_BYTES).replace(/^(.{8})(.{4})(.{4})(.{4})/, '$1-$2-$3-$4-');
+  return { id, isAt: (place) => bytes.subarray(ID_BYTES + HASH_BYTES).equals(hash(id, place)) };
 }
 
-function hash(rpc: string, filters: object): Buffer {
-  return createHash('sha256')
-    .update(canonicalize([rpc, filters])!)
-    .digest()
-    .subarray(0, HASH_BYTES);
+function hash(...parts: readonly [string, object | string]): Buffer {
+  return createHash('sha256').update(canonicalize(parts)!).digest().subarray(0, HASH_BYTES);
 }

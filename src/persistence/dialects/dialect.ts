@@ -54,6 +54,13 @@ export interface SqlFragments {
   readonly jsonRows: (columns: Readonly<Record<string, string>>, orderBy: string) => string;
   /** Such an array as a part of another one: what comes out of a subquery may be taken for a string. */
   readonly json: (rows: string) => string;
+  /** The order of events, in which the changes of one chain follow one another. */
+  readonly feed: {
+    /** The columns that order them. */
+    readonly columns: readonly string[];
+    /** True of events before which no transaction that is under way can still put another. */
+    readonly settled: string;
+  };
 }
 
 /** The pairs of a function that makes a JSON object. */

@@ -165,6 +165,8 @@ export const postgresql: Dialect = {
     },
     jsonRows: (columns, orderBy) => `json_agg(json_build_object(${jsonPairs(columns)}) order by ${orderBy})`,
     json: (rows) => rows,
+    // Transactions become visible out of the order in which their rows were numbered.
+    feed: { columns: ['xid', 'seq'], settled: 'xid < pg_snapshot_xmin(pg_current_snapshot())' },
   },
   // https://www.postgresql.org/docs/current/errcodes-appendix.html
   classify: classifier(

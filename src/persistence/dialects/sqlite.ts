@@ -86,6 +86,8 @@ export const sqlite: Dialect = {
     },
     jsonRows: (columns, orderBy) => `json_group_array(json_object(${jsonPairs(columns)}) order by ${orderBy})`,
     json: (rows) => `json(${rows})`,
+    // One writer at a time, so nothing comes before what is committed.
+    feed: { columns: ['seq'], settled: 'true' },
   },
   // https://www.sqlite.org/rescode.html
   classify: classifier({

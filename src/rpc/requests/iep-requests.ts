@@ -1,20 +1,13 @@
 /** Messages about IEPs to commands: normalised and checked. Pure. */
 import { type Goal, GoalDomain, IepKind, MeasurementFrequency } from '../../gen/iep/v1/iep_pb.ts';
 import type { CompareIepsRequest } from '../../gen/iep/v1/comparison_pb.ts';
-import type {
-  CreateIepRequest,
-  GetIepRequest,
-  GetLatestIepRequest,
-  ListIepsRequest,
-} from '../../gen/iep/v1/iep_service_pb.ts';
 import type { CreateIepCommand } from '../../iep/create-iep.ts';
 import type { CompareIepsQuery } from '../../iep/compare-ieps.ts';
-import type { ListIepsQuery } from '../../iep/find-ieps.ts';
 import type { GoalDraft } from '../../iep/iep-draft.ts';
 import { BASED_KINDS } from '../../iep/iep-kind.ts';
+import type { CreateIepRequest } from '../../gen/iep/v1/iep_service_pb.ts';
 import { academicYear, checked, date, enumName, notBefore, optionalUuid, type Report, text, uuid } from '../fields.ts';
 import { content } from './content.ts';
-import { decodePageToken, type Page, pageSize } from '../pages.ts';
 
 const GOAL_TEXT = { max: 4000, multiline: true };
 const MAX_GOALS = 100;
@@ -47,29 +40,6 @@ export function toCreateIep(request: CreateIepRequest): CreateIepCommand {
       expectedLatestVersion,
       requestId: optionalUuid(report, 'request_id', request.requestId),
     };
-  });
-}
-
-export function toGetIep({ iepId }: GetIepRequest): string {
-  return checked((report) => uuid(report, 'iep_id', iepId));
-}
-
-export function toGetLatestIep(request: GetLatestIepRequest): { studentId: string; academicYear: string } {
-  return checked((report) => ({
-    studentId: uuid(report, 'student_id', request.studentId),
-    academicYear: academicYear(report, 'academic_year', request.academicYear),
-  }));
-}
-
-export function toListIeps(request: ListIepsRequest): Page<ListIepsQuery> {
-  return checked((report) => {
-    const filters = {
-      studentId: uuid(report, 'student_id', request.studentId),
-      academicYear:
-        request.academicYear === '' ? undefined : academicYear(report, 'academic_year', request.academicYear),
-    };
-    const after = decodePageToken(report, request.pageToken, 'ListIeps', filters);
-    return { query: { ...filters, after }, pageSize: pageSize(report, request.pageSize), filters };
   });
 }
 

@@ -64,7 +64,9 @@ export const ListAuditEventsRequestSchema: GenMessage<ListAuditEventsRequest> = 
  */
 export type ListAuditEventsResponse = Message<"iep.v1.ListAuditEventsResponse"> & {
   /**
-   * The events of this page, newest last.
+   * The events of this page, newest last. An event is listed as soon as no older change can still be committed, so that
+   * none comes to stand before events that were read: usually at once, at the latest when the changes that were under way
+   * at the same time have ended.
    *
    * @generated from field: repeated iep.v1.AuditEvent events = 1;
    */

@@ -566,7 +566,8 @@ export type ListIepsRequest = Message<"iep.v1.ListIepsRequest"> & {
   pageSize: number;
 
   /**
-   * Where to go on: next_page_token of a call with the same filters. Empty = from the start.
+   * Where to go on: next_page_token of a call with the same filters. Empty = from the start. Without student_id it is
+   * INVALID_FIELD once the review_date of the last version of its page was changed: the list goes by it, so start again.
    *
    * @generated from field: string page_token = 2;
    */

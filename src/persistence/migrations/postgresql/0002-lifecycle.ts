@@ -14,10 +14,12 @@ export class Lifecycle extends Migration {
         add constraint ieps_based_on_fkey foreign key (district_id, based_on_iep_id) references ieps (district_id, id)`);
     // Partial, so that the planner cannot take them for the checks of foreign keys.
     this.addSql(`create unique index ieps_one_active_key on ieps (district_id, student_id) where status = 'ACTIVE'`);
-    // A district's versions by review_date, and those without one.
-    this.addSql(`create index ieps_review_idx on ieps (district_id, status, review_date, id)
+    // A district's versions by review_date, and those without one. At their end the academic_year, so that versions of other
+    // years are passed over in the index.
+    this.addSql(`create index ieps_review_idx on ieps (district_id, status, review_date, id, academic_year)
       where review_date is not null`);
-    this.addSql(`create index ieps_no_review_idx on ieps (district_id, status, id) where review_date is null`);
+    this.addSql(`create index ieps_no_review_idx on ieps (district_id, status, id, academic_year)
+      where review_date is null`);
 
     // A goal and those that carry it on have one lineage; progress belongs to it.
     this.addSql('alter table goals add column lineage_id uuid');
@@ -44,10 +46,9 @@ export class Lifecycle extends Migration {
     this.addSql(`create index progress_notes_status_idx on progress_notes (district_id, lineage_id, seq)
       where status is not null`);
 
-    // The feed of a district, of a student and of an IEP.
+    // The feed of a district and of a student; an IEP's events are picked out of its student's in the index.
     this.addSql('create index events_feed_idx on events (district_id, xid, seq)');
-    this.addSql('create index events_student_idx on events (district_id, student_id, xid, seq)');
-    this.addSql('create index events_iep_idx on events (district_id, iep_id, xid, seq) where iep_id is not null');
+    this.addSql('create index events_student_idx on events (district_id, student_id, xid, seq, iep_id)');
 
     this.addSql(FIRST_STATISTICS);
 

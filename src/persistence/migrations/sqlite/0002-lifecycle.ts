@@ -79,10 +79,12 @@ export class Lifecycle extends Migration {
     }
 
     this.addSql(`create unique index ieps_one_active_key on ieps (district_id, student_id) where status = 'ACTIVE'`);
-    // A district's versions by review_date, and those without one.
-    this.addSql(`create index ieps_review_idx on ieps (district_id, status, review_date, id)
+    // A district's versions by review_date, and those without one. At their end the academic_year, so that versions of other
+    // years are passed over in the index.
+    this.addSql(`create index ieps_review_idx on ieps (district_id, status, review_date, id, academic_year)
       where review_date is not null`);
-    this.addSql(`create index ieps_no_review_idx on ieps (district_id, status, id) where review_date is null`);
+    this.addSql(`create index ieps_no_review_idx on ieps (district_id, status, id, academic_year)
+      where review_date is null`);
 
     this.addSql(`
       create table progress_notes (
@@ -115,10 +117,9 @@ export class Lifecycle extends Migration {
           deferrable initially deferred
       ) strict`);
 
-    // The feed of a district, of a student and of an IEP.
+    // The feed of a district and of a student; an IEP's events are picked out of its student's in the index.
     this.addSql('create index events_feed_idx on events (district_id, seq)');
-    this.addSql('create index events_student_idx on events (district_id, student_id, seq)');
-    this.addSql('create index events_iep_idx on events (district_id, iep_id, seq) where iep_id is not null');
+    this.addSql('create index events_student_idx on events (district_id, student_id, seq, iep_id)');
 
     FREEZE.forEach((statement) => this.addSql(statement));
     for (const table of ['progress_notes', 'events', 'event_comments']) {
