@@ -8,6 +8,7 @@ import { type Allocation, readHeads } from './allocate-version.ts';
 import type { Caller } from './caller.ts';
 import { type Change, describeChange, earlierOf, findEarlier, recordChange } from './change.ts';
 import { Refusal } from './errors.ts';
+import { usualKind } from './iep-kind.ts';
 import { type GoalContent, type IepDocument, findIeps } from './iep-document.ts';
 
 export interface GoalDraft {
@@ -154,7 +155,7 @@ function draft(caller: Caller, command: CreateIepCommand, allocation: Allocation
     version: allocation.version,
     parentVersionId: allocation.parentVersionId,
     basedOnIepId: null,
-    kind: command.kind ?? (allocation.version === 1 ? 'INITIAL' : 'ANNUAL'),
+    kind: command.kind ?? usualKind(allocation.version),
     status: 'DRAFT',
     content: command.content,
     meetingDate: command.meetingDate,

@@ -1,11 +1,14 @@
 import { toBinary } from '@bufbuild/protobuf';
-import { Code, ConnectError, type ServiceImpl } from '@connectrpc/connect';
+import { Code, ConnectError, type HandlerContext, type ServiceImpl } from '@connectrpc/connect';
 import { IepSchema } from '../gen/iep/v1/iep_pb.ts';
 import type { IEPService } from '../gen/iep/v1/iep_service_pb.ts';
+import { changeStatus } from '../iep/change-status.ts';
 import { createIep, previewIep } from '../iep/create-iep.ts';
 import { createStudents } from '../iep/create-students.ts';
 import { getIep, getLatestIep, listIeps } from '../iep/find-ieps.ts';
 import { getStudent, listStudents } from '../iep/find-students.ts';
+import type { StatusRpc } from '../iep/iep-status.ts';
+import { updateIep } from '../iep/update-iep.ts';
 import { updateStudent } from '../iep/update-student.ts';
 import type { Database } from '../persistence/database.ts';
 import { callerOf } from './call-context.ts';
@@ -19,6 +22,9 @@ import {
   toListStudents,
   toUpdateStudent,
 } from './requests/student-requests.ts';
+
+import { type StatusRequest, toChangeStatus } from './requests/status-requests.ts';
+import { toUpdateIep } from './requests/update-iep-request.ts';
 
 /** A page ends early here, so that clients' usual limit of 4 MiB is never met. */
 const PAGE_BYTES = 3 * 1024 * 1024;
@@ -84,19 +90,30 @@ export function createIepService(db: Database): ServiceImpl<typeof IEPService> {
       return { ieps };
     },
 
+    async updateIep(request, context) {
+      return { iep: toIep(await updateIep(db, callerOf(context), toUpdateIep(request))) };
+    },
+
+    submitIep: statusChange(db, 'SubmitIep'),
+    returnIep: statusChange(db, 'ReturnIep'),
+    approveIep: statusChange(db, 'ApproveIep'),
+    activateIep: statusChange(db, 'ActivateIep'),
+    endIep: statusChange(db, 'EndIep'),
+    discardIep: statusChange(db, 'DiscardIep'),
+
     // RPCs of the contract that are not written yet.
-    updateIep: unwritten,
-    submitIep: unwritten,
-    returnIep: unwritten,
-    approveIep: unwritten,
-    activateIep: unwritten,
-    endIep: unwritten,
-    discardIep: unwritten,
     compareIeps: unwritten,
     recordGoalProgress: unwritten,
     listAuditEvents: unwritten,
     watchIeps: unwritten,
   };
+}
+
+/** The handler of an RPC that moves a document to another status; their requests and responses are alike. */
+function statusChange(db: Database, rpc: StatusRpc) {
+  return async (request: StatusRequest, context: HandlerContext) => ({
+    iep: toIep(await changeStatus(db, callerOf(context), rpc, toChangeStatus(rpc, request))),
+  });
 }
 
 function unwritten(): never {

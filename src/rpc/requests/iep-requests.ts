@@ -8,6 +8,7 @@ import type {
 } from '../../gen/iep/v1/iep_service_pb.ts';
 import type { CreateIepCommand, GoalDraft } from '../../iep/create-iep.ts';
 import type { ListIepsQuery } from '../../iep/find-ieps.ts';
+import { BASED_KINDS } from '../../iep/iep-kind.ts';
 import { academicYear, checked, date, enumName, notBefore, optionalUuid, type Report, text, uuid } from '../fields.ts';
 import { content } from './content.ts';
 import { decodePageToken, type Page, pageSize } from '../pages.ts';
@@ -15,8 +16,6 @@ import { decodePageToken, type Page, pageSize } from '../pages.ts';
 const GOAL_TEXT = { max: 4000, multiline: true };
 const MAX_GOALS = 100;
 const GOAL_KEY = /^[A-Za-z0-9_-]{1,64}$/;
-/** Kinds that copy a base. */
-const BASED_KINDS = ['AMENDMENT', 'CORRECTION'];
 
 export function toCreateIep(request: CreateIepRequest): CreateIepCommand {
   return checked((report) => {
@@ -69,7 +68,7 @@ export function toListIeps(request: ListIepsRequest): Page<ListIepsQuery> {
   });
 }
 
-function goals(report: Report, field: string, values: readonly Goal[]): GoalDraft[] {
+export function goals(report: Report, field: string, values: readonly Goal[]): GoalDraft[] {
   if (values.length > MAX_GOALS) {
     report(field, `must hold at most ${MAX_GOALS}, not ${values.length}`);
     return [];
