@@ -76,11 +76,12 @@ async function changeTogether(
     calls,
     async (documents, { command, change }) => {
       const document = documents.get(command.iepId)!;
-      const { principal } = change.caller;
-      const to = nextStatus(command.rpc, document, { principal, today });
+      const to = nextStatus(command.rpc, document, { principal: change.caller.principal, today });
+      const superseded = to === ACTIVE ? activeOf(documents, document.iep.studentId) : undefined;
       const events: ChangeEvent[] = [];
-      if (to === ACTIVE) {
-        events.push(...(await supersede(unit, change, documents, document)));
+      if (superseded !== undefined) {
+        const madeHere = calls.some((call) => call.command.iepId === superseded.iep.id);
+        events.push(await supersede(unit, change, superseded, madeHere));
       }
       const event = enter(unit, change, document, to);
       if (command.comment !== '') {
@@ -93,24 +94,27 @@ async function changeTogether(
   );
 }
 
+function activeOf(documents: HeldDocuments, studentId: string): IepDocument | undefined {
+  return [...documents.values()].find(({ iep }) => iep.studentId === studentId && iep.status === ACTIVE);
+}
+
 /**
  * Puts the student's ACTIVE version out of force. Flushed by itself: one statement for both versions might make the new
- * one ACTIVE first, and the old one may have become ACTIVE in this very unit.
+ * one ACTIVE first.
  */
 async function supersede(
   unit: UnitOfWork,
   change: Change,
-  documents: HeldDocuments,
-  { iep: { studentId } }: IepDocument,
-): Promise<ChangeEvent[]> {
-  const active = [...documents.values()].find(({ iep }) => iep.studentId === studentId && iep.status === ACTIVE);
-  if (active === undefined) {
-    return [];
+  active: IepDocument,
+  madeHere: boolean,
+): Promise<ChangeEvent> {
+  if (madeHere) {
+    // It must have been ACTIVE to be superseded.
+    await unit.em.flush();
   }
-  await unit.em.flush();
   const event = enter(unit, change, active, SUPERSEDED, 1);
   await unit.em.flush();
-  return [event];
+  return event;
 }
 
 /** Gives the version its new status, and records it. */

@@ -5,7 +5,7 @@ export interface Violation {
 }
 
 /** What happened to an IEP since an etag was read. */
-export interface EditsSince {
+interface EditsSince {
   /** The current one. */
   readonly revision: number;
   readonly changedPaths: readonly string[];

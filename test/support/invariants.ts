@@ -32,6 +32,9 @@ const INVARIANTS: Record<string, string> = {
     select students.id from students left join events on events.district_id = students.district_id
       and events.student_id = students.id and events.rpc in ('CreateStudent', 'BatchCreateStudents')
     group by students.district_id, students.id having count(events.id) <> 1`,
+  'no two changes of a version lead to one row_version': `
+    select iep_id from events where iep_id is not null and rpc <> 'RecordGoalProgress'
+    group by district_id, iep_id having count(*) <> count(distinct row_version)`,
   'no event of something that is not there': `
     select events.id from events left join ieps on ieps.district_id = events.district_id and ieps.id = events.iep_id
     where events.iep_id is not null and ieps.id is null`,
