@@ -1,6 +1,9 @@
 /** Load tests through real clients. They print what they measured and assert the bounds that a district may rely on. */
 import { afterEach, beforeEach, expect, it } from 'vitest';
 import { describeOnBoth, expectInvariants } from './support/databases.ts';
+import { expectTruth, tally } from './support/ledger.ts';
+import { closedLoop, openLoop, servedPerSecond } from './support/open-loop.ts';
+import { openRawClient } from './support/raw-client.ts';
 import { createAtOnce, expectChain, newIep, newStudent, sampleStudent, YEAR } from './support/samples.ts';
 import { type RunningService, startInProcess, startProcess } from './support/service.ts';
 import type { TestDatabase } from './support/sql.ts';
@@ -120,5 +123,54 @@ describeOnBoth('load', (backend) => {
     );
     expect(failed).toBe(0);
     expectChain(await createAtOnce([client], 20, await newStudent(client)));
+  });
+});
+
+/** Of the calls that overload the service. */
+const TIMEOUT_MS = 2000;
+
+describeOnBoth('an overload', (backend) => {
+  it.each([
+    ['one chain', 1],
+    ['many chains', 300],
+  ])('of twice the peak leaves %s its throughput', async (chains, count) => {
+    const database = await backend.create();
+    const service = await startProcess(database.url);
+    const client = openRawClient(service.grpcUrl);
+    const students = await Promise.all(Array.from({ length: count }, () => newStudent(service.client)));
+    const target = { client, students, timeoutMs: TIMEOUT_MS };
+
+    await closedLoop(target, 128, 2);
+    const peakStart = performance.now();
+    const unhurried = await closedLoop(target, 128, 4);
+    const peak = servedPerSecond(target, unhurried, peakStart, [0, 4]);
+    // Otherwise what was measured is no peak, and the run is void.
+    expect(Object.keys(tally(unhurried.map(({ answer }) => answer)))).toEqual(['OK/yes']);
+    const start = performance.now();
+    const pressed = await openLoop(target, 2 * peak, 7);
+    // By then as much waits as ever will.
+    const goodput = servedPerSecond(target, pressed, start, [3, 7]);
+    const times = pressed
+      .filter(({ answer: { code } }) => code === 'OK')
+      .map(({ answer }) => answer.ms)
+      .toSorted((a, b) => a - b);
+    const p99 = times[Math.ceil(times.length * 0.99) - 1]!;
+    console.log(
+      `${backend.name}, ${chains}: peak ${peak}/s; ${pressed.length} calls in 7 s, goodput ${goodput}/s`,
+      `(${Math.round((100 * goodput) / peak)} %), p99 ${Math.round(p99)} ms,`,
+      tally(pressed.map(({ answer }) => answer)),
+    );
+    client.close();
+    await service.stop();
+    try {
+      await expectTruth(database, [...unhurried, ...pressed]);
+      await expectInvariants(database);
+      const refusals = pressed.filter(({ answer: { reason } }) => reason === 'OVERLOADED');
+      expect(refusals.filter(({ answer }) => !answer.tellsWhenToRetry)).toEqual([]);
+      expect(goodput).toBeGreaterThanOrEqual(0.8 * peak);
+      expect(p99).toBeLessThan(TIMEOUT_MS);
+    } finally {
+      await database.drop();
+    }
   });
 });

@@ -3,6 +3,8 @@
  * of the list, however many rows there are.
  */
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { headsQuery } from '../src/iep/allocate-version.ts';
+import { dialectOf } from '../src/persistence/dialects/dialects.ts';
 import { postgresql } from './support/databases.ts';
 import type { TestDatabase } from './support/sql.ts';
 
@@ -122,6 +124,7 @@ describe.each([0, 100_000])('with %i versions', (versions) => {
     await database.query('set plan_cache_mode = force_generic_plan');
     if (versions > 0) {
       await fill(database, versions);
+      await database.query('analyze');
     }
   });
   afterAll(() => database.drop());
@@ -140,6 +143,41 @@ describe.each([0, 100_000])('with %i versions', (versions) => {
     },
   );
 });
+
+describe('the heads of many chains', () => {
+  it.each(['as it begins', 'analyzed'])('are a row each in a district %s', async (state) => {
+    const database = await postgresql.create();
+    await fill(database, 20_000);
+    if (state === 'analyzed') {
+      await database.query('analyze');
+    }
+    const students = await database.query('select district_id, id as student_id from students limit 64');
+    const chains = students.map((student, position) => ({ ...student, academic_year: '2025-2026', position }));
+    const plan = await database.query(
+      `explain (analyze, format json) ${headsQuery(dialectOf(database.url).sql)}`,
+      JSON.stringify(chains),
+    );
+    // Nowhere does the plan read more rows than there are chains.
+    expect(Math.max(...readsOf(plan[0]!['QUERY PLAN']))).toBeLessThanOrEqual(chains.length);
+    await database.drop();
+  });
+});
+
+interface PlanNode {
+  readonly 'Actual Rows': number;
+  readonly 'Actual Loops': number;
+  readonly 'Rows Removed by Filter'?: number;
+  readonly Plans?: readonly PlanNode[];
+}
+
+/** Rows that each node of a plan has read. */
+function readsOf(explained: unknown): number[] {
+  const rows = (node: PlanNode): number[] => [
+    (node['Actual Rows'] + (node['Rows Removed by Filter'] ?? 0)) * node['Actual Loops'],
+    ...(node.Plans ?? []).flatMap(rows),
+  ];
+  return (explained as { Plan: PlanNode }[]).flatMap(({ Plan }) => rows(Plan));
+}
 
 /** Ten chains for each student, of one version. */
 async function fill(database: TestDatabase, versions: number): Promise<void> {
@@ -166,5 +204,4 @@ async function fill(database: TestDatabase, versions: number): Promise<void> {
     `insert into progress_notes (district_id, id, lineage_id, iep_id, note, recorded_by, record_time)
     select district_id, gen_random_uuid(), id, id, 'x', 'x', now() from ieps, generate_series(1, 2)`,
   );
-  await database.query('analyze');
 }

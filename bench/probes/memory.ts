@@ -14,10 +14,16 @@ import { startTarget } from '../target/target.ts';
 import { curveOf } from './memory-curve.ts';
 
 const MEMORY_BAR: Bar = ['<', 300];
-const FLAT_BAR: Bar = ['<=', 1.1];
 
-const FULL = { calls: 200_000, sampleMs: 2000 };
-const QUICK = { calls: 5000, sampleMs: 250 };
+interface Size {
+  readonly calls: number;
+  readonly sampleMs: number;
+  readonly flatBar: Bar | undefined;
+}
+
+const FULL: Size = { calls: 200_000, sampleMs: 2000, flatBar: ['<=', 1.1] };
+/** Over before the heap has found its size, so that it can tell nothing of flatness. */
+const QUICK: Size = { calls: 5000, sampleMs: 250, flatBar: undefined };
 const CHAINS = 1000;
 const CALLERS = 64;
 
@@ -26,18 +32,18 @@ export async function probeMemory(
   { ghz, quick, signal }: MeasureOptions,
   resources: AsyncDisposableStack,
 ): Promise<Figure[]> {
-  const { calls: amount, sampleMs } = quick ? QUICK : FULL;
+  const size = quick ? QUICK : FULL;
   const target = await startTarget(server, resources);
   const studentIds = await createChains(target.service.client, { chains: CHAINS, versionsPerChain: 0 });
   const rowsBefore = await countRows(target.database);
 
   const stopped = new AbortController();
-  const sampling = sampleEvery(sampleMs, () => residentMegabytes(target.service.process.pid!), stopped.signal);
+  const sampling = sampleEvery(size.sampleMs, () => residentMegabytes(target.service.process.pid!), stopped.signal);
   const calls = await runGhz(ghz, {
     address: target.address,
     method: CREATE_IEP,
     data: fillTemplate(await creationTemplate(), studentIds),
-    amount: { calls: amount },
+    amount: { calls: size.calls },
     concurrency: CALLERS,
     signal,
   }).finally(() => stopped.abort());
@@ -48,7 +54,7 @@ export async function probeMemory(
   await requireInvariants(target);
   const statistics = statisticsOf(calls, CALL_TIMEOUT_MS);
   return [
-    ...memoryFigures(samples, amount),
+    ...memoryFigures(samples, size),
     successFigure(statistics, 1),
     valueFigure('creations/s', statistics.callsPerSecond, formatRate),
     retriesFigure(target, target.retries()),
@@ -56,7 +62,7 @@ export async function probeMemory(
 }
 
 /** Flat: the last quarter of the time holds at most a tenth more than the second, when the heap has found its size. */
-function memoryFigures(samples: readonly number[], calls: number): Figure[] {
+function memoryFigures(samples: readonly number[], { calls, flatBar }: Size): Figure[] {
   const curve = curveOf(samples);
   if (curve === undefined) {
     return [{ name: 'resident memory', measured: 'cannot be told here', kept: undefined }];
@@ -69,7 +75,7 @@ function memoryFigures(samples: readonly number[], calls: number): Figure[] {
       'mean of the last quarter to that of the second',
       { value: lastQuarter, reference: secondQuarter },
       formatMegabytes,
-      FLAT_BAR,
+      flatBar,
     ),
     valueFigure('at 25 %', at25, formatMegabytes),
     valueFigure('at 50 %', at50, formatMegabytes),

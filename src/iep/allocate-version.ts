@@ -1,5 +1,5 @@
-import type { EntityManager } from '@mikro-orm/sql';
-import { type Chain, chainKey } from '../persistence/dialects/dialect.ts';
+import { type Chain, chainKey, type SqlFragments } from '../persistence/dialects/dialect.ts';
+import type { Reader } from '../persistence/unit-of-work.ts';
 import { Refusal } from './errors.ts';
 
 /** The latest version of a chain. */
@@ -25,27 +25,29 @@ export interface ChainHeads {
 }
 
 interface HeadRow {
-  readonly student_id: string;
+  readonly known: string | null;
   readonly id: string | null;
   readonly version: number;
   readonly create_time: string | number | Date;
 }
 
+const ofHead = (column: string) => `(
+  select ${column} from ieps
+  where district_id = wanted.district_id and student_id = wanted.student_id and academic_year = wanted.academic_year
+  order by version desc limit 1
+) as ${column}`;
+
 /**
- * One row for each student who exists, with the head of the chain where there is one. The highest version is found first,
- * from the end of its key, so that a long history costs what a short one does.
+ * One row for each chain, in their order. The subqueries run once for each row, whatever the planner knows of the tables:
+ * of a join it may make one that reads the whole district. The head is the end of its key, so that a long history costs
+ * what a short one does.
  */
-const HEADS = (count: number) => `
-  select heads.student_id, ieps.id, ieps.version, ieps.create_time
-  from (
-    select students.district_id, students.id as student_id, (
-      select max(version) from ieps where ieps.district_id = students.district_id and ieps.student_id = students.id
-        and ieps.academic_year = ?
-    ) as version
-    from students where district_id = ? and id in (${Array(count).fill('?').join(', ')})
-  ) as heads
-  left join ieps on ieps.district_id = heads.district_id and ieps.student_id = heads.student_id
-    and ieps.academic_year = ? and ieps.version = heads.version`;
+export const headsQuery = (sql: SqlFragments) => `
+  select
+    (select id from students where district_id = wanted.district_id and id = wanted.student_id) as known,
+    ${ofHead('id')}, ${ofHead('version')}, ${ofHead('create_time')}
+  from ${sql.jsonTable('wanted', { position: 'integer', district_id: 'text', student_id: 'uuid', academic_year: 'text' })}
+  order by wanted.position`;
 
 /**
  * Reads the heads of chains. A place belongs to the caller alone when the chain is locked in a statement before: the read
@@ -54,24 +56,26 @@ const HEADS = (count: number) => `
  *
  * `now` is the time of the lock. A version is never older than its parent, whichever clock the parent's came from.
  */
-export async function readHeads(em: EntityManager, chains: readonly Chain[], now: Date): Promise<ChainHeads> {
+export async function readHeads({ em, sql }: Reader, chains: readonly Chain[], now: Date): Promise<ChainHeads> {
   /** Undefined for a chain without a version, absent for a student who is not there. */
   const heads = new Map<string, Head | undefined>();
-  const groups = Map.groupBy(chains, ({ districtId, academicYear }) => `${districtId}:${academicYear}`);
-  for (const group of groups.values()) {
-    const { districtId, academicYear } = group[0]!;
-    const students = [...new Set(group.map(({ studentId }) => studentId))];
-    const rows = await em.execute<HeadRow[]>(HEADS(students.length), [
-      academicYear,
-      districtId,
-      ...students,
-      academicYear,
-    ]);
-    for (const { student_id: studentId, id, version, create_time: createTime } of rows) {
-      const head = id === null ? undefined : { id, version, createTime: new Date(createTime) };
-      heads.set(chainKey({ districtId, studentId, academicYear }), head);
+  const wanted = [...new Map(chains.map((chain) => [chainKey(chain), chain])).values()];
+  const rows = await em.execute<HeadRow[]>(headsQuery(sql), [
+    JSON.stringify(
+      wanted.map(({ districtId, studentId, academicYear }, position) => ({
+        position,
+        district_id: districtId,
+        student_id: studentId,
+        academic_year: academicYear,
+      })),
+    ),
+  ]);
+  rows.forEach(({ known, id, version, create_time: createTime }, index) => {
+    if (known !== null) {
+      const latest = id === null ? undefined : { id, version, createTime: new Date(createTime) };
+      heads.set(chainKey(wanted[index]!), latest);
     }
-  }
+  });
   return {
     next(chain) {
       const key = chainKey(chain);

@@ -61,7 +61,7 @@ async function createTogether(
     creations.map(({ change }) => change),
   );
   const heads = await readHeads(
-    unit.em,
+    unit,
     creations.map(({ chain }) => chain),
     unit.now,
   );
@@ -128,8 +128,8 @@ function record(unit: UnitOfWork, change: Change, { id, studentId, status, rowVe
 /** What createIep would answer now, without ids. Takes no lock and writes nothing. */
 export async function previewIep(db: Database, caller: Caller, command: CreateIepCommand): Promise<IepDocument> {
   const chain = chainOf(caller, command);
-  return db.read(caller, async ({ em }) => {
-    const allocation = (await readHeads(em, [chain], new Date())).next(chain);
+  return db.read(caller, async (reader) => {
+    const allocation = (await readHeads(reader, [chain], new Date())).next(chain);
     requireLatest(command, allocation);
     const goals = command.goals.map((goal): GoalContent => ({ ...goal, id: '', goalKey: goal.goalKey ?? '' }));
     return { iep: { ...draft(caller, command, allocation), id: '' }, goals };

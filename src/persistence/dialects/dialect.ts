@@ -48,7 +48,9 @@ export interface LockedChains {
 export interface SqlFragments {
   /** True where the JSON array in `column` holds the string of its one parameter. */
   readonly includes: (column: string) => string;
-  /** Aggregates rows into a JSON array of objects, whose fields are the columns named; null when there are no rows. */
+  /** A table of the objects in the JSON array that is its one parameter; `columns` are their fields, with their types. */
+  readonly jsonTable: (name: string, columns: Readonly<Record<string, string>>) => string;
+  /** Aggregates rows into a JSON array of objects, whose fields are the columns named; of no rows, null or an empty one. */
   readonly jsonRows: (columns: Readonly<Record<string, string>>, orderBy: string) => string;
 }
 

@@ -167,6 +167,10 @@ export const postgresql: Dialect = {
   },
   sql: {
     includes: (column) => `${column} @> to_jsonb(?::text)`,
+    jsonTable(name, columns) {
+      const typed = Object.entries(columns).map(([column, type]) => `${column} ${type}`);
+      return `json_to_recordset(?::json) as ${name} (${typed.join(', ')})`;
+    },
     jsonRows: (columns, orderBy) => `json_agg(json_build_object(${jsonPairs(columns)}) order by ${orderBy})::text`,
   },
   // https://www.postgresql.org/docs/current/errcodes-appendix.html

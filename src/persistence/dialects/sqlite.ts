@@ -81,6 +81,10 @@ export const sqlite: Dialect = {
   lockIeps: async () => undefined,
   sql: {
     includes: (column) => `exists (select 1 from json_each(${column}) where value = ?)`,
+    jsonTable(name, columns) {
+      const fields = Object.keys(columns).map((column) => `value ->> '${column}' as ${column}`);
+      return `(select ${fields.join(', ')} from json_each(?)) as ${name}`;
+    },
     jsonRows: (columns, orderBy) => `json_group_array(json_object(${jsonPairs(columns)}) order by ${orderBy})`,
   },
   // https://www.sqlite.org/rescode.html
