@@ -117,8 +117,9 @@ describeOnBoth('integrity', (backend) => {
     async function allocate(index: number, fail = false): Promise<number> {
       const chain = { districtId: 'default', studentId, academicYear: YEAR };
       const call = { deadline: Date.now() + 50_000, signal: AbortSignal.timeout(50_000) };
-      const alone: SharedWork<undefined, number> = async ({ em, now }) => {
-        const allocation = (await readHeads(em, [chain], now)).next(chain);
+      const alone: SharedWork<undefined, number> = async (unit) => {
+        const { em, now } = unit;
+        const allocation = (await readHeads(unit, [chain], now)).next(chain);
         em.create(Iep, {
           ...chain,
           ...allocation,

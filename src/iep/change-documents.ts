@@ -5,6 +5,7 @@ import { type Change, earlierOf, findEarlier } from './change.ts';
 import { explainStale, type StaleCall } from './edits-since.ts';
 import { isCurrent } from './etag.ts';
 import { Refusal } from './errors.ts';
+import type { IepPlace } from './iep-chain.ts';
 import { findIeps, type IepDocument } from './iep-document.ts';
 
 /** A call that changes a version which is there. */
@@ -33,7 +34,7 @@ export async function changeDocuments<Command>(
   unit: UnitOfWork,
   calls: readonly DocumentCall<Command>[],
   apply: ApplyChange<Command>,
-  others: readonly { districtId: string; iepId: string }[] = [],
+  others: readonly IepPlace[] = [],
 ): Promise<readonly Outcome<IepDocument>[]> {
   const own = calls.map(({ chain: { districtId }, command: { iepId } }) => ({ districtId, iepId }));
   const documents = await holdDocuments(unit, [...own, ...others]);
@@ -72,10 +73,7 @@ export async function changeDocuments<Command>(
   return outcomes;
 }
 
-async function holdDocuments(
-  unit: UnitOfWork,
-  places: readonly { districtId: string; iepId: string }[],
-): Promise<HeldDocuments> {
+async function holdDocuments(unit: UnitOfWork, places: readonly IepPlace[]): Promise<HeldDocuments> {
   const documents: HeldDocuments = new Map();
   const districts = [...Map.groupBy(places, ({ districtId }) => districtId)].sort(([a], [b]) => (a < b ? -1 : 1));
   for (const [districtId, group] of districts) {

@@ -5,7 +5,7 @@ import type { Caller } from './caller.ts';
 import { type Change, describeChange, recordChange } from './change.ts';
 import { changeDocuments, type DocumentCall, type HeldDocuments } from './change-documents.ts';
 import { contentSha256 } from './content-hash.ts';
-import { requireChain } from './iep-chain.ts';
+import { type IepPlace, requireChain } from './iep-chain.ts';
 import type { IepDocument } from './iep-document.ts';
 import { ACTIVE, APPROVED, nextStatus, type StatusRpc, SUPERSEDED } from './iep-status.ts';
 
@@ -15,12 +15,6 @@ export interface ChangeStatusCommand {
   /** Empty = none. */
   readonly comment: string;
   readonly requestId: string | undefined;
-}
-
-/** The version of a call, and others that the call may change. */
-interface Place {
-  readonly districtId: string;
-  readonly iepId: string;
 }
 
 type StatusCall = DocumentCall<ChangeStatusCommand & { readonly rpc: StatusRpc }>;
@@ -48,7 +42,7 @@ async function activateTogether(
   unit: UnitOfWork,
   calls: readonly StatusCall[],
 ): Promise<readonly Outcome<IepDocument>[]> {
-  const active: Place[] = [];
+  const active: IepPlace[] = [];
   for (const [districtId, group] of Map.groupBy(calls, ({ chain }) => chain.districtId)) {
     const studentIds = [...new Set(group.map(({ chain }) => chain.studentId))].sort();
     for (const studentId of studentIds) {
@@ -68,7 +62,7 @@ async function activateTogether(
 async function changeTogether(
   unit: UnitOfWork,
   calls: readonly StatusCall[],
-  others: readonly Place[] = [],
+  others: readonly IepPlace[] = [],
 ): Promise<readonly Outcome<IepDocument>[]> {
   const today = unit.now.toISOString().slice(0, 10);
   return changeDocuments(

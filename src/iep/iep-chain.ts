@@ -4,7 +4,8 @@ import type { Reader } from '../persistence/unit-of-work.ts';
 import type { Caller } from './caller.ts';
 import { Refusal } from './errors.ts';
 
-interface Place {
+/** Where a version is kept. */
+export interface IepPlace {
   readonly districtId: string;
   readonly iepId: string;
 }
@@ -25,7 +26,7 @@ export async function requireChain(db: Database, caller: Caller, iepId: string):
   return chain;
 }
 
-async function findChains({ em }: Reader, places: readonly Place[]): Promise<(Chain | undefined)[]> {
+async function findChains({ em }: Reader, places: readonly IepPlace[]): Promise<(Chain | undefined)[]> {
   const found = new Map<string, Chain>();
   for (const [districtId, group] of Map.groupBy(places, (place) => place.districtId)) {
     const rows = await em.execute<ChainRow[]>(
