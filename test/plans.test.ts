@@ -203,6 +203,33 @@ describe('the heads of many chains', () => {
   });
 });
 
+/** As the service and the ORM write them, of versions that share a unit of work. */
+const TOGETHER: Record<string, (ids: string) => string> = {
+  'the versions': (ids) => `select * from ieps where district_id = 'default' and id in (${ids})`,
+  'the locks of the versions': (ids) =>
+    `select id from ieps where district_id = 'default' and id in (${ids}) order by id for no key update`,
+  'the goals': (ids) => `select * from goals where (district_id = 'default' and iep_id in (${ids}))`,
+  'the change of the versions': (ids) =>
+    `update ieps set row_version = 2 where (district_id, id) in (${ids.replaceAll(/'[^']+'/g, "('default', $&)")})`,
+};
+
+describe('changes that share a unit of work', () => {
+  it.each(['as it begins', 'analyzed'])('look up what they are about by whole keys in a district %s', async (state) => {
+    const database = await postgresql.create();
+    await fill(database, 20_000);
+    if (state === 'analyzed') {
+      await database.query('analyze');
+    }
+    const rows = await database.query(`select id from ieps where status = 'DRAFT' limit 64`);
+    const ids = rows.map(({ id }) => `'${String(id)}'`).join(', ');
+    for (const sql of Object.values(TOGETHER)) {
+      const plan = await database.query(`explain (analyze, format json) ${sql(ids)}`);
+      expect(Math.max(...readsOf(plan[0]!['QUERY PLAN']))).toBeLessThanOrEqual(rows.length);
+    }
+    await database.drop();
+  });
+});
+
 interface PlanNode {
   readonly 'Actual Rows': number;
   readonly 'Actual Loops': number;

@@ -5,6 +5,7 @@ import { Code } from '@connectrpc/connect';
 import { afterAll, beforeAll, expect, it } from 'vitest';
 import { IepSchema } from '../src/gen/iep/v1/iep_pb.ts';
 import { Disability } from '../src/gen/iep/v1/student_pb.ts';
+import { iepIn } from './support/lifecycle.ts';
 import { refusalOf } from './support/refusal.ts';
 import { describeOnBoth } from './support/databases.ts';
 import { newIep, sampleStudent, YEAR } from './support/samples.ts';
@@ -29,6 +30,8 @@ describeOnBoth('protocols', (backend) => {
   let clients: IepClient[];
   let studentId: string;
   let iepId: string;
+  let submittedId: string;
+  let discardedId: string;
 
   beforeAll(async () => {
     database = await backend.create();
@@ -39,6 +42,9 @@ describeOnBoth('protocols', (backend) => {
     studentId = student!.id;
     iepId = (await newIep(service.client, studentId)).id;
     await service.client.createIep({ studentId, academicYear: YEAR, requestId: USED });
+    const incomplete = { content: {}, goals: [{ goalText: 'reads' }] };
+    submittedId = (await iepIn(service.client, 'UNDER_REVIEW', incomplete)).id;
+    discardedId = (await iepIn(service.client, 'DISCARDED')).id;
   });
   afterAll(async () => {
     await service.stop();
@@ -100,6 +106,26 @@ describeOnBoth('protocols', (backend) => {
       'Aborted ETAG_MISMATCH',
       (client, headers) =>
         client.updateStudent({ student: { id: studentId, etag: '0', givenName: 'Eve' } }, { headers }),
+    ],
+    [
+      'a stale etag of a document',
+      'Aborted ETAG_MISMATCH',
+      (client, headers) => client.updateIep({ iep: { id: iepId, etag: '0', content: { a: 1 } } }, { headers }),
+    ],
+    [
+      'a status that does not allow it',
+      'FailedPrecondition ILLEGAL_TRANSITION',
+      (client, headers) => client.endIep({ iepId, etag: '*', comment: 'moved away' }, { headers }),
+    ],
+    [
+      'a document with gaps',
+      'FailedPrecondition APPROVAL_INCOMPLETE',
+      (client, headers) => client.approveIep({ iepId: submittedId, etag: '*' }, { headers }),
+    ],
+    [
+      'frozen content',
+      'FailedPrecondition CONTENT_FROZEN',
+      (client, headers) => client.updateIep({ iep: { id: discardedId, etag: '*', content: { a: 1 } } }, { headers }),
     ],
     [
       'a bad user',

@@ -13,6 +13,7 @@ import {
   requestIdReused,
 } from './support/refusal.ts';
 import { describeOnBoth, expectInvariants } from './support/databases.ts';
+import { as, GOAL, iepIn, type Move, move } from './support/lifecycle.ts';
 import { newIep, newStudent, sampleStudent, YEAR } from './support/samples.ts';
 import { failureOf, type IepClient, type RunningService, startInProcess } from './support/service.ts';
 import type { TestDatabase } from './support/sql.ts';
@@ -57,7 +58,27 @@ const WRITES: Record<string, (client: IepClient) => Promise<Write>> = {
     return async (client, requestId, note) =>
       (await client.recordGoalProgress({ requestId, iepId: iep!.id, goalKey: 'reading', note })).goal;
   },
+  async UpdateIep(anyClient) {
+    const { id } = await iepIn(anyClient, 'RETURNED');
+    return async (client, requestId, summary) =>
+      (await client.updateIep({ requestId, iep: { id, etag: '3', content: { summary }, goals: [GOAL] } })).iep;
+  },
+  SubmitIep: moving('submitIep', 'DRAFT', '1'),
+  ReturnIep: moving('returnIep', 'UNDER_REVIEW', '2'),
+  ApproveIep: moving('approveIep', 'UNDER_REVIEW', '2'),
+  ActivateIep: moving('activateIep', 'APPROVED', '3'),
+  EndIep: moving('endIep', 'ACTIVE', '4'),
+  DiscardIep: moving('discardIep', 'APPROVED', '3'),
 };
+
+/** Moves a document on from this status and etag; the comment is the payload. An activation supersedes another one. */
+function moving(name: Move, status: string, etag: string) {
+  return async (anyClient: IepClient): Promise<Write> => {
+    const { studentId } = await iepIn(anyClient, name === 'activateIep' ? 'ACTIVE' : 'DRAFT');
+    const { id: iepId } = await iepIn(anyClient, status, { studentId });
+    return (client, requestId, comment) => move(client, iepId, name, { requestId, comment, etag });
+  };
+}
 
 describeOnBoth('request_id', (backend) => {
   let database: TestDatabase;
@@ -76,7 +97,7 @@ describeOnBoth('request_id', (backend) => {
     await database.drop();
   });
 
-  describe.each(Object.entries(WRITES))('of %s', (_rpc, prepare) => {
+  describe.each(Object.entries(WRITES))('of %s', (rpc, prepare) => {
     it('answers a repeated call with what the first one made', async () => {
       const write = await prepare(client);
       const requestId = randomUUID();
@@ -94,7 +115,8 @@ describeOnBoth('request_id', (backend) => {
       const [first, ...rest] = await Promise.all(copies);
       expect(rest).toEqual(rest.map(() => first));
       const events = await database.query('select id from events where request_id = ?', requestId);
-      expect(events).toHaveLength(Array.isArray(first) ? first.length : 1);
+      const rows = Array.isArray(first) ? first.length : 1;
+      expect(events).toHaveLength(rpc === 'ActivateIep' ? 2 : rows);
     });
 
     it('is refused with another payload', async () => {
@@ -218,5 +240,75 @@ describeOnBoth('request_id', (backend) => {
     const { student: moved } = await client.updateStudent({ student: { id, etag: '*', gradeLevel: '5' } });
     const replay = await client.updateStudent({ requestId: update, student: { id, etag: '1', givenName: 'Eve' } });
     expect(replay.student).toEqual(moved);
+  });
+
+  it('answers each change of a document after it has moved on, however far', async () => {
+    const { id, studentId } = await iepIn(client, 'DRAFT');
+    const steps: [Move | 'updateIep', string][] = [
+      ['updateIep', '1'],
+      ['submitIep', '2'],
+      ['returnIep', '3'],
+      ['submitIep', '4'],
+      ['approveIep', '5'],
+      ['activateIep', '6'],
+      ['endIep', '7'],
+    ];
+    const calls = steps.map(([name, etag]) => {
+      const requestId = randomUUID();
+      return async (by: IepClient) =>
+        name === 'updateIep'
+          ? (await by.updateIep({ requestId, iep: { id, etag, content: { edited: true } } })).iep!
+          : move(by, id, name, { requestId, etag });
+    });
+    for (const call of calls) {
+      await call(client);
+    }
+    const { iep: ended } = await client.getIep({ iepId: id });
+    const rows = await countRows(database);
+    for (const call of calls) {
+      expect(await call(client)).toEqual(ended);
+      expect(await call(other)).toEqual(ended);
+    }
+    expect(await countRows(database)).toEqual(rows);
+
+    const discarded = await iepIn(client, 'DRAFT', { studentId });
+    const [submit, discard] = [randomUUID(), randomUUID()];
+    await move(client, discarded.id, 'submitIep', { requestId: submit });
+    const last = await move(client, discarded.id, 'discardIep', { requestId: discard });
+    expect(await move(client, discarded.id, 'submitIep', { requestId: submit })).toEqual(last);
+  });
+
+  it('of a refused change is not used up', async () => {
+    const requestId = randomUUID();
+    const { id: iepId } = await iepIn(client, 'DRAFT', { content: {}, goals: [], reviewDate: '' });
+    const refused = async (call: Promise<unknown>) => (await refusalOf(call)).reason;
+    const save = (etag: string, review: string) =>
+      client.updateIep({ requestId, iep: { id: iepId, etag, reviewDate: review, content: { a: 1 }, goals: [GOAL] } });
+    expect(await refused(move(client, iepId, 'submitIep', { requestId }))).toBe('SUBMISSION_EMPTY');
+    expect(await refused(save('7', '2026-01-01'))).toBe('ETAG_MISMATCH');
+    expect(await refused(save('1', '2000-01-01'))).toBe('INVALID_FIELD');
+    await save('1', '2026-01-01');
+    await move(client, iepId, 'submitIep', { requestId });
+    expect(await refused(move(client, iepId, 'activateIep', { requestId }))).toBe('ILLEGAL_TRANSITION');
+    expect(await refused(client.approveIep({ requestId, iepId, etag: '*' }, as('teacher')))).toBe('APPROVER_IS_AUTHOR');
+    await move(client, iepId, 'approveIep', { requestId });
+    await move(client, iepId, 'activateIep', { requestId });
+  });
+
+  it('of one document is refused for another', async () => {
+    const ieps = [await iepIn(client, 'DRAFT'), await iepIn(client, 'DRAFT')];
+    for (const name of ['submitIep', 'discardIep'] as const) {
+      const requestId = randomUUID();
+      await move(client, ieps[0]!.id, name, { requestId });
+      expect(await refusalOf(move(client, ieps[1]!.id, name, { requestId }))).toEqual(requestIdReused);
+    }
+    const requestId = randomUUID();
+    const third = [await iepIn(client, 'DRAFT'), await iepIn(client, 'DRAFT')];
+    const ends = await Promise.allSettled(
+      third.map(({ id }, index) => move(index === 0 ? client : other, id, 'submitIep', { requestId })),
+    );
+    const lost = ends.flatMap((end) => (end.status === 'rejected' ? [end.reason] : []));
+    expect(lost).toHaveLength(1);
+    expect(await refusalOf(Promise.reject(lost[0]))).toEqual(requestIdReused);
   });
 });

@@ -96,9 +96,11 @@ export function earlierOf(events: readonly ChangeEvent[], change: Change): Chang
 export interface RecordedChange {
   readonly studentId: string;
   readonly iepId?: string;
+  readonly fromStatus?: string;
   readonly toStatus?: string;
   readonly rowVersion: number;
   readonly changedPaths?: string[];
+  readonly contentSha256?: string | null | undefined;
   readonly time: Date;
 }
 
@@ -116,10 +118,10 @@ export function recordChange(unit: UnitOfWork, change: Change, recorded: Recorde
     eventTime: recorded.time,
     studentId: recorded.studentId,
     iepId: recorded.iepId ?? null,
-    fromStatus: null,
+    fromStatus: recorded.fromStatus ?? null,
     toStatus: recorded.toStatus ?? null,
     rowVersion: recorded.rowVersion,
     changedPaths: recorded.changedPaths ?? [],
-    contentSha256: null,
+    contentSha256: recorded.contentSha256 ?? null,
   });
 }

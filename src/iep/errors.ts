@@ -27,7 +27,7 @@ export interface RefusalFacts {
   CONTENT_FROZEN: { status: string };
   SUBMISSION_EMPTY: Record<string, never>;
   APPROVAL_INCOMPLETE: { gaps: readonly Violation[] };
-  APPROVER_IS_AUTHOR: Record<string, never>;
+  APPROVER_IS_AUTHOR: { gaps: readonly Violation[] };
   NOT_YET_EFFECTIVE: { effectiveDate: string };
   BASE_NOT_FINAL: { status: string };
   WATCH_TOKEN_UNKNOWN: Record<string, never>;

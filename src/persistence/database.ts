@@ -6,6 +6,7 @@ import { migrateSchema, requireSchema } from './migrate.ts';
 import { isTooLong } from './delay.ts';
 import { createReadGate } from './read-gate.ts';
 import { type Call, createRetryBudget, type Retry, withRetries } from './retry.ts';
+import { createSharedReads, type SharedRead } from './shared-reads.ts';
 import {
   createUnits,
   type Job,
@@ -51,6 +52,8 @@ export interface Database {
   isOverloaded(deadline: number): boolean;
   /** Runs `work` on committed data, outside a transaction, retried like a unit of work. */
   read<T>(call: Call, work: (reader: Reader) => Promise<T>): Promise<T>;
+  /** Like read, for one key of what `work` reads for many: calls that wait share a statement. */
+  readTogether<Key, Result>(call: Call, work: SharedRead<Key, Result>, key: Key): Promise<Result>;
   /** Asks the database for a sign of life. */
   ready(): Promise<void>;
   close(): Promise<void>;
@@ -78,6 +81,23 @@ export async function openDatabase(options: DatabaseOptions): Promise<Database> 
     await connections.close();
     throw error;
   }
+
+  async function read<T>(call: Call, work: (reader: Reader) => Promise<T>): Promise<T> {
+    const attempt = () => passGate(call, () => work({ em: reader(), sql: dialect.sql }));
+    // Reading twice does no harm, whatever became of the first time.
+    const classify = (error: unknown) => {
+      const failure = dialect.classify(error);
+      return failure === 'ambiguous' ? 'unreachable' : failure;
+    };
+    const result = withRetries(attempt, { call, classify, ...retries });
+    try {
+      return await unlessAborted(call.signal, result, () => new StorageError('NOT_EXECUTED', {}));
+    } catch (error) {
+      throw storageErrorOf(error, false, classify);
+    }
+  }
+
+  const shareRead = createSharedReads(read);
 
   async function submit(key: string, task: Task) {
     const lane = dialect.laneOf(key);
@@ -133,20 +153,10 @@ export async function openDatabase(options: DatabaseOptions): Promise<Database> 
 
     isOverloaded: (deadline) => isTooLong(lanes.delayMs(), { queuedAt: Date.now(), deadline }, UNREAD_PATIENCE),
 
-    async read(call, work) {
-      const attempt = () => passGate(call, () => work({ em: reader(), sql: dialect.sql }));
-      // Reading twice does no harm, whatever became of the first time.
-      const classify = (error: unknown) => {
-        const failure = dialect.classify(error);
-        return failure === 'ambiguous' ? 'unreachable' : failure;
-      };
-      const result = withRetries(attempt, { call, classify, ...retries });
-      try {
-        return await unlessAborted(call.signal, result, () => new StorageError('NOT_EXECUTED', {}));
-      } catch (error) {
-        throw storageErrorOf(error, false, classify);
-      }
-    },
+    read,
+
+    readTogether: async (call, work, key) =>
+      unlessAborted(call.signal, shareRead(call, work, key), () => new StorageError('NOT_EXECUTED', {})),
 
     ready,
     close: () => connections.close(),

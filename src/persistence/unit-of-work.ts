@@ -19,6 +19,11 @@ export interface UnitOfWork extends Reader {
   readonly now: Date;
   /** Waits for the other writers of the student's row; answers the database's time. Take it before the first read. */
   readonly lockStudent: (districtId: string, studentId: string) => Promise<Date>;
+  /**
+   * Waits for the other writers of these versions. What the locks of the chains do not promise, this does: that what is
+   * read of them afterwards stays as it is. Take it after the student's, and before the first read.
+   */
+  readonly lockIeps: (districtId: string, iepIds: readonly string[]) => Promise<void>;
 }
 
 /** What became of one of several calls in a unit of work. A refused call does not hold the others up. */
@@ -74,7 +79,7 @@ const NEVER = new AbortController().signal;
  */
 export function createUnits({ orm, dialect, versionLock, retries }: UnitsOptions) {
   return async function runUnit(jobs: readonly Job[], mayWait: boolean): Promise<readonly Job[]> {
-    const call = patience(jobs);
+    const call = patienceOf(jobs);
     const { work } = jobs[0]!;
 
     async function attempt(number: number): Promise<readonly Job[]> {
@@ -92,8 +97,9 @@ export function createUnits({ orm, dialect, versionLock, retries }: UnitsOptions
           return present;
         }
         const lockStudent = (districtId: string, id: string) => dialect.lockStudent(em, districtId, id, remainingMs());
+        const lockIeps = (districtId: string, ids: readonly string[]) => dialect.lockIeps(em, districtId, ids);
         const outcomes = await work(
-          { em, sql: dialect.sql, attempt: number, now, lockStudent },
+          { em, sql: dialect.sql, attempt: number, now, lockStudent, lockIeps },
           locked.map(({ member }) => member),
         );
         // From here on a caller who goes away does not hold up those who share the unit: it cannot know what became of its
@@ -171,11 +177,11 @@ function settle(job: Job, outcome: Outcome<unknown>): void {
 }
 
 /** As long as the most patient of the callers. */
-function patience(jobs: readonly Job[]): Call {
-  const [first, ...others] = jobs;
+export function patienceOf(callers: readonly { readonly call: Call }[]): Call {
+  const [first, ...others] = callers;
   return others.length === 0
     ? first!.call
-    : { deadline: Math.max(...jobs.map(({ call }) => call.deadline)), signal: NEVER };
+    : { deadline: Math.max(...callers.map(({ call }) => call.deadline)), signal: NEVER };
 }
 
 /** The driver's words stay in `cause`: they name tables and values. An error of the work itself is left as it is. */

@@ -109,9 +109,7 @@ const ERRORS: { [R in Reason]: Row<Facts[R]> } = {
     { field: 'goals', description: 'and content are both empty: give at least one goal or some content' },
   ]),
   APPROVAL_INCOMPLETE: unmet('APPROVAL_INCOMPLETE', ({ gaps }) => gaps),
-  APPROVER_IS_AUTHOR: unmet('APPROVER_IS_AUTHOR', () => [
-    { field: 'created_by', description: 'is the caller: have somebody else approve it' },
-  ]),
+  APPROVER_IS_AUTHOR: unmet('APPROVER_IS_AUTHOR', ({ gaps }) => gaps),
   NOT_YET_EFFECTIVE: unmet('NOT_YET_EFFECTIVE', ({ effectiveDate }) => [
     { field: 'effective_date', description: `is ${effectiveDate}: activate it on that day (UTC) or later` },
   ]),

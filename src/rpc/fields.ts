@@ -2,6 +2,7 @@
  * Rules for single fields: each function answers the normalised value, or reports what is wrong and answers something of
  * the right type, so that one look finds every bad field.
  */
+import { isBlank } from '../iep/blank.ts';
 import { type Violation, Refusal } from '../iep/errors.ts';
 
 export type Report = (field: string, description: string) => void;
@@ -77,7 +78,6 @@ const CONTROL = /\p{Cc}/u;
 const CONTROL_BUT_NEWLINE_AND_TAB = /[^\P{Cc}\n\t]/u;
 /** Controls of the bidirectional algorithm, https://www.unicode.org/reports/tr9/#Directional_Formatting_Characters */
 const BIDI = /[\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069]/u;
-const INVISIBLE = /^[\p{Z}\p{C}\p{Default_Ignorable_Code_Point}\u2800\s]*$/u;
 
 export interface TextRule {
   readonly max: number;
@@ -103,7 +103,7 @@ export function text(report: Report, field: string, value: string, rule: TextRul
     report(field, `must not contain control characters${rule.multiline ? ' other than newline and tab' : ''}`);
   } else if (BIDI.test(normalised)) {
     report(field, 'must not contain bidirectional controls');
-  } else if (rule.required && INVISIBLE.test(normalised)) {
+  } else if (rule.required && isBlank(normalised)) {
     report(field, 'must contain a visible character');
   }
   return normalised;

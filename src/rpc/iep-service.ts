@@ -1,8 +1,9 @@
-import { Code, ConnectError, type ServiceImpl } from '@connectrpc/connect';
+import { Code, ConnectError, type HandlerContext, type ServiceImpl } from '@connectrpc/connect';
 import { AuditEventSchema } from '../gen/iep/v1/audit_pb.ts';
 import { IepSchema } from '../gen/iep/v1/iep_pb.ts';
 import type { IEPService } from '../gen/iep/v1/iep_service_pb.ts';
 import { compareIeps } from '../iep/compare-ieps.ts';
+import { changeStatus } from '../iep/change-status.ts';
 import { createIep, previewIep } from '../iep/create-iep.ts';
 import { createStudents } from '../iep/create-students.ts';
 import { getIep } from '../iep/find-ieps.ts';
@@ -10,6 +11,8 @@ import { getStudent, listStudents } from '../iep/find-students.ts';
 import { recordGoalProgress } from '../iep/record-goal-progress.ts';
 import { listAuditEvents } from '../iep/list-audit-events.ts';
 import { listIeps } from '../iep/list-ieps.ts';
+import type { StatusRpc } from '../iep/iep-status.ts';
+import { updateIep } from '../iep/update-iep.ts';
 import { updateStudent } from '../iep/update-student.ts';
 import type { Database } from '../persistence/database.ts';
 import { toAuditEvent } from './audit-messages.ts';
@@ -27,6 +30,9 @@ import {
   toListStudents,
   toUpdateStudent,
 } from './requests/student-requests.ts';
+
+import { type StatusRequest, toChangeStatus } from './requests/status-requests.ts';
+import { toUpdateIep } from './requests/update-iep-request.ts';
 
 /** The handlers, written once for every protocol: message to command, one use case, result to message. */
 export function createIepService(db: Database): ServiceImpl<typeof IEPService> {
@@ -101,16 +107,27 @@ export function createIepService(db: Database): ServiceImpl<typeof IEPService> {
       return { changes: toChanges(await compareIeps(db, callerOf(context), toCompareIeps(request)), PAGE_BYTES) };
     },
 
+    async updateIep(request, context) {
+      return { iep: toIep(await updateIep(db, callerOf(context), toUpdateIep(request))) };
+    },
+
+    submitIep: statusChange(db, 'SubmitIep'),
+    returnIep: statusChange(db, 'ReturnIep'),
+    approveIep: statusChange(db, 'ApproveIep'),
+    activateIep: statusChange(db, 'ActivateIep'),
+    endIep: statusChange(db, 'EndIep'),
+    discardIep: statusChange(db, 'DiscardIep'),
+
     // RPCs of the contract that are not written yet.
-    updateIep: unwritten,
-    submitIep: unwritten,
-    returnIep: unwritten,
-    approveIep: unwritten,
-    activateIep: unwritten,
-    endIep: unwritten,
-    discardIep: unwritten,
     watchIeps: unwritten,
   };
+}
+
+/** The handler of an RPC that moves a document to another status; their requests and responses are alike. */
+function statusChange(db: Database, rpc: StatusRpc) {
+  return async (request: StatusRequest, context: HandlerContext) => ({
+    iep: toIep(await changeStatus(db, callerOf(context), rpc, toChangeStatus(rpc, request))),
+  });
 }
 
 function unwritten(): never {

@@ -58,6 +58,9 @@ const INVARIANTS: Record<string, string> = {
     full join events on events.district_id = progress_notes.district_id and events.id = progress_notes.id
     where (progress_notes.id is null and events.rpc = 'RecordGoalProgress')
     or (progress_notes.id is not null and (events.id is null or events.iep_id <> progress_notes.iep_id))`,
+  'no two changes of a version lead to one row_version': `
+    select iep_id from events where iep_id is not null and rpc <> 'RecordGoalProgress'
+    group by district_id, iep_id having count(*) <> count(distinct row_version)`,
   'no event of something that is not there': `
     select events.id from events left join ieps on ieps.district_id = events.district_id and ieps.id = events.iep_id
     where events.iep_id is not null and ieps.id is null`,

@@ -90,6 +90,8 @@ export interface Dialect {
   ) => Promise<LockedChains>;
   /** Keeps other writers from the student's row until the transaction ends; answers the database's time then. */
   readonly lockStudent: (em: EntityManager, districtId: string, id: string, timeoutMs: number) => Promise<Date>;
+  /** Keeps other writers from these rows of `ieps` until the transaction ends. */
+  readonly lockIeps: (em: EntityManager, districtId: string, ids: readonly string[]) => Promise<void>;
   readonly sql: SqlFragments;
   readonly classify: (error: unknown) => Failure;
   /** Another writer took the version: where chains are locked, a sign that the lock does not hold. */

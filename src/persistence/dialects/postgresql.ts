@@ -157,6 +157,14 @@ export const postgresql: Dialect = {
     const [row] = await em.execute<LockRow[]>(LOCK_STUDENT, [...lockLimits(timeoutMs), districtId, id]);
     return timeOf(row);
   },
+  async lockIeps(em, districtId, ids) {
+    const places = ids.map(() => '?').join(', ');
+    // In one order, so that those who lock several never wait for each other.
+    await em.execute(`select id from ieps where district_id = ? and id in (${places}) order by id for no key update`, [
+      districtId,
+      ...ids,
+    ]);
+  },
   sql: {
     includes: (column) => `${column} @> to_jsonb(?::text)`,
     jsonTable(name, columns) {

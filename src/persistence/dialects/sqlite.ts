@@ -78,6 +78,7 @@ export const sqlite: Dialect = {
   // BEGIN IMMEDIATE holds the whole file.
   lockChains: async (_em, _lock, chains) => ({ now: new Date(), keys: new Set(chains.map(chainKey)) }),
   lockStudent: async () => new Date(),
+  lockIeps: async () => undefined,
   sql: {
     includes: (column) => `exists (select 1 from json_each(${column}) where value = ?)`,
     jsonTable(name, columns) {

@@ -59,7 +59,7 @@ export function toCompareIeps(request: CompareIepsRequest): CompareIepsQuery {
   }));
 }
 
-function goals(report: Report, field: string, values: readonly Goal[]): GoalDraft[] {
+export function goals(report: Report, field: string, values: readonly Goal[]): GoalDraft[] {
   if (values.length > MAX_GOALS) {
     report(field, `must hold at most ${MAX_GOALS}, not ${values.length}`);
     return [];

@@ -1,6 +1,5 @@
 /** Messages about students to commands: normalised and checked. Pure, but for today's date. */
 import { isFieldSet } from '@bufbuild/protobuf';
-import type { FieldMask } from '@bufbuild/protobuf/wkt';
 import type {
   BatchCreateStudentsRequest,
   CreateStudentRequest,
@@ -14,6 +13,7 @@ import type { ListStudentsQuery } from '../../iep/find-students.ts';
 import type { UpdateStudentCommand } from '../../iep/update-student.ts';
 import { checked, date, enumName, optionalUuid, type Report, text, uuid } from '../fields.ts';
 import { decodePageToken, type Page, pageSize } from '../pages.ts';
+import { updatePaths } from './update-mask.ts';
 
 const NAME = { max: 100, required: true };
 const STUDENT_NUMBER = { max: 50, required: true };
@@ -98,32 +98,16 @@ export function toUpdateStudent({ student, updateMask, requestId }: UpdateStuden
     if (student.etag === '') {
       report('student.etag', 'is required: that of the student as it was read, or "*" for any');
     }
-    const paths = updatePaths(report, student, updateMask);
+    const filled = StudentSchema.fields.filter((field) => isFieldSet(student, field)).map(({ name }) => name);
+    const paths = updatePaths(report, 'student', updateMask, STUDENT_PATHS, filled);
     return {
       studentId: uuid(report, 'student.id', student.id),
       etag: student.etag,
       fields: Object.assign({}, ...paths.map((path) => STUDENT_READERS[path](report, 'student', student))),
-      changedPaths: paths,
+      changedPaths: [...paths],
       requestId: optionalUuid(report, 'request_id', requestId),
     };
   });
-}
-
-function updatePaths(report: Report, student: Student, mask: FieldMask | undefined): StudentPath[] {
-  const named = mask?.paths ?? [];
-  if (named.includes('*')) {
-    return STUDENT_PATHS;
-  }
-  for (const path of named.filter((name) => !STUDENT_PATHS.some((known) => known === name))) {
-    const printable = path.slice(0, 40).toWellFormed();
-    report('update_mask', `cannot hold "${printable}", only "*" and ${STUDENT_PATHS.join(', ')}`);
-  }
-  const filled = StudentSchema.fields.filter((field) => isFieldSet(student, field)).map(({ name }) => name);
-  const paths = STUDENT_PATHS.filter((path) => (named.length > 0 ? named : filled).includes(path));
-  if (paths.length === 0 && named.length === 0) {
-    report('update_mask', 'must name a field to change, or `student` must have one filled');
-  }
-  return paths;
 }
 
 function missing(report: Report, field: string): [] {

@@ -1,0 +1,71 @@
+import { isDeepStrictEqual } from 'node:util';
+import type { Iep } from '../persistence/entities.ts';
+import type { GoalContent } from './iep-document.ts';
+
+/** What an edit of a draft may change, apart from the goals. */
+export type IepFields = Pick<Iep, 'kind' | 'content' | 'meetingDate' | 'effectiveDate' | 'reviewDate'>;
+
+/** Sections of the content that are named one by one; where there are more, or their names are long, only the content. */
+const MAX_SECTIONS = 50;
+const MAX_NAME = 100;
+
+const FIELD_PATHS = {
+  kind: '/kind',
+  meetingDate: '/meeting_date',
+  effectiveDate: '/effective_date',
+  reviewDate: '/review_date',
+} satisfies { [Field in keyof IepFields]?: string };
+
+const GOAL_NAMES = {
+  domain: 'domain',
+  goalText: 'goal_text',
+  baseline: 'baseline',
+  targetCriteria: 'target_criteria',
+  measurementMethod: 'measurement_method',
+  measurementFrequency: 'measurement_frequency',
+  startDate: 'start_date',
+  targetDate: 'target_date',
+} satisfies { [Field in keyof GoalContent]?: string };
+
+/** A goal that has its key. */
+export type KeyedGoal = Pick<GoalContent, 'goalKey' | keyof typeof GOAL_NAMES>;
+
+/** JSON pointers to what differs between two states of a version, without its goals; of the content to its sections. */
+export function changedFields(before: IepFields, after: IepFields): string[] {
+  const fields = Object.entries(FIELD_PATHS).filter(
+    ([field]) => before[field as keyof IepFields] !== after[field as keyof IepFields],
+  );
+  return [...fields.map(([, path]) => path), ...changedSections(before.content, after.content)];
+}
+
+function changedSections(before: Record<string, unknown>, after: Record<string, unknown>): string[] {
+  const names = new Set([...Object.keys(before), ...Object.keys(after)]);
+  const changed = [...names].filter(
+    (name) =>
+      Object.hasOwn(before, name) !== Object.hasOwn(after, name) || !isDeepStrictEqual(before[name], after[name]),
+  );
+  return changed.length > MAX_SECTIONS || changed.some((name) => name.length > MAX_NAME)
+    ? ['/content']
+    : changed.map((name) => `/content/${name.replaceAll('~', '~0').replaceAll('/', '~1')}`);
+}
+
+/** JSON pointers to what differs between the goals of two states of a version; "/goals" where their order does. */
+export function changedGoals(before: readonly KeyedGoal[], after: readonly KeyedGoal[]): string[] {
+  const [earlier, later] = [before, after].map((goals) => new Map(goals.map((goal) => [goal.goalKey, goal])));
+  const keptIn = (goals: readonly KeyedGoal[]) =>
+    goals.map(({ goalKey }) => goalKey).filter((key) => earlier!.has(key) && later!.has(key));
+  return [
+    ...(isDeepStrictEqual(keptIn(before), keptIn(after)) ? [] : ['/goals']),
+    ...after.flatMap((goal) => changedGoal(earlier!.get(goal.goalKey), goal)),
+    ...before.filter(({ goalKey }) => !later!.has(goalKey)).map(({ goalKey }) => `/goals/${goalKey}`),
+  ];
+}
+
+function changedGoal(before: KeyedGoal | undefined, after: KeyedGoal): string[] {
+  const path = `/goals/${after.goalKey}`;
+  return before === undefined
+    ? [path]
+    : Object.entries(GOAL_NAMES)
+        .filter(([field]) => before[field as keyof KeyedGoal] !== after[field as keyof KeyedGoal])
+        .map(([, name]) => `${path}/${name}`);
+}
