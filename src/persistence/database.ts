@@ -47,6 +47,8 @@ export interface Database {
   ): Promise<Result>;
   /** Runs `work` on committed data, outside a transaction, retried like a unit of work. */
   read<T>(call: Call, work: (reader: Reader) => Promise<T>): Promise<T>;
+  /** Calls `listener` after each commit of this process, until what it answers is called. */
+  onCommit(listener: () => void): () => void;
   /** Asks the database for a sign of life. */
   ready(): Promise<void>;
   close(): Promise<void>;
@@ -59,7 +61,14 @@ export async function openDatabase(options: DatabaseOptions): Promise<Database> 
   const onRetry = (retry: Retry) => options.onRetry?.(retry, locks && dialect.isVersionTaken(retry.error));
   const retries = { budget: createRetryBudget(), onRetry };
   const connections = await dialect.connect(options.url, options.poolSize);
-  const runUnit = createUnits({ orm: connections.writer, dialect, versionLock: options.versionLock, retries });
+  const commitListeners = new Set<() => void>();
+  const runUnit = createUnits({
+    orm: connections.writer,
+    dialect,
+    versionLock: options.versionLock,
+    retries,
+    onCommit: () => commitListeners.forEach((listener) => listener()),
+  });
   const lanes = createWriteLanes(dialect.writers(options.poolSize), runUnit);
   const passGate = createReadGate(dialect.readers(options.poolSize));
 
@@ -127,6 +136,11 @@ export async function openDatabase(options: DatabaseOptions): Promise<Database> 
       } catch (error) {
         throw storageErrorOf(error, false, classify);
       }
+    },
+
+    onCommit(listener) {
+      commitListeners.add(listener);
+      return () => void commitListeners.delete(listener);
     },
 
     ready,

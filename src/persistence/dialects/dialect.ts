@@ -50,6 +50,19 @@ export interface SqlFragments {
   readonly includes: (column: string) => string;
   /** Aggregates rows into a JSON array of objects, whose fields are the columns named; null when there are no rows. */
   readonly jsonRows: (columns: Readonly<Record<string, string>>, orderBy: string) => string;
+  readonly feed: FeedFragments;
+}
+
+/** Events in an order that fits the order of their commits, and that nothing is put into later. */
+export interface FeedFragments {
+  /** What the feed is ordered by. */
+  readonly columns: readonly string[];
+  /** True of events before which none can come any more. They come before those of which it is not true. */
+  readonly settled: string;
+  /** True of events after the one whose columns are given, as text, for its parameters. */
+  readonly after: string;
+  /** Tells this database from others. A text. */
+  readonly identity: string;
 }
 
 /** The pairs of a function that makes a JSON object. */

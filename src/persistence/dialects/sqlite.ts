@@ -81,6 +81,7 @@ export const sqlite: Dialect = {
   sql: {
     includes: (column) => `exists (select 1 from json_each(${column}) where value = ?)`,
     jsonRows: (columns, orderBy) => `json_group_array(json_object(${jsonPairs(columns)}) order by ${orderBy})`,
+    feed: { columns: ['seq'], settled: 'true', after: 'seq > ?', identity: '(select id from database_identity)' },
   },
   // https://www.sqlite.org/rescode.html
   classify: classifier({

@@ -117,6 +117,10 @@ export class Lifecycle extends Migration {
     this.addSql('create index events_student_idx on events (district_id, student_id, seq)');
     this.addSql('create index events_iep_idx on events (district_id, iep_id, seq) where iep_id is not null');
 
+    // Tells this database from others, for those who keep a place in its feed.
+    this.addSql('create table database_identity (id text primary key) strict');
+    this.addSql('insert into database_identity values (lower(hex(randomblob(16))))');
+
     FREEZE.forEach((statement) => this.addSql(statement));
     for (const table of ['progress_notes', 'events', 'event_comments']) {
       for (const event of ['update', 'delete']) {
