@@ -7,6 +7,7 @@ import { createStudents } from '../iep/create-students.ts';
 import { getIep, getLatestIep, listIeps } from '../iep/find-ieps.ts';
 import { getStudent, listStudents } from '../iep/find-students.ts';
 import { updateStudent } from '../iep/update-student.ts';
+import { createWatchIeps } from '../iep/watch-ieps.ts';
 import type { Database } from '../persistence/database.ts';
 import { callerOf } from './call-context.ts';
 import { toIep, toStudent } from './messages.ts';
@@ -19,12 +20,16 @@ import {
   toListStudents,
   toUpdateStudent,
 } from './requests/student-requests.ts';
+import { toWatchIeps } from './requests/watch-request.ts';
+import { toWatchIepsResponse } from './watch-messages.ts';
+import { resumeTokens } from './watch-token.ts';
 
 /** A page ends early here, so that clients' usual limit of 4 MiB is never met. */
 const PAGE_BYTES = 3 * 1024 * 1024;
 
 /** The handlers, written once for every protocol: message to command, one use case, result to message. */
 export function createIepService(db: Database): ServiceImpl<typeof IEPService> {
+  const watchIeps = createWatchIeps(db);
   return {
     async createStudent(request, context) {
       const [student] = await createStudents(db, callerOf(context), 'CreateStudent', toCreateStudent(request));
@@ -84,6 +89,16 @@ export function createIepService(db: Database): ServiceImpl<typeof IEPService> {
       return { ieps };
     },
 
+    async *watchIeps(request, context) {
+      const caller = callerOf(context);
+      const { districtId } = caller;
+      const query = toWatchIeps(request, districtId);
+      const tokenOf = resumeTokens({ districtId, studentId: query.studentId });
+      for await (const message of watchIeps(caller, query)) {
+        yield toWatchIepsResponse(message, tokenOf(message.position));
+      }
+    },
+
     // RPCs of the contract that are not written yet.
     updateIep: unwritten,
     submitIep: unwritten,
@@ -95,7 +110,6 @@ export function createIepService(db: Database): ServiceImpl<typeof IEPService> {
     compareIeps: unwritten,
     recordGoalProgress: unwritten,
     listAuditEvents: unwritten,
-    watchIeps: unwritten,
   };
 }
 
