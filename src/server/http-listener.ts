@@ -1,6 +1,6 @@
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import { createConnectRouter, createContextKey, createContextValues, type Interceptor } from '@connectrpc/connect';
-import type { UniversalHandler, UniversalServerRequest } from '@connectrpc/connect/protocol';
+import { createAsyncIterable, type UniversalHandler, type UniversalServerRequest } from '@connectrpc/connect/protocol';
 import {
   compressionBrotli,
   compressionGzip,
@@ -9,9 +9,10 @@ import {
 } from '@connectrpc/connect-node';
 import { IEPService } from '../gen/iep/v1/iep_service_pb.ts';
 import type { Logger } from '../log.ts';
-import { boundHeaders } from './deadline.ts';
+import { boundHeaders, deadlinesOf } from './deadline.ts';
 import type { ListenerOptions } from './grpc-listener.ts';
 import { MAX_REQUEST_BYTES } from './limits.ts';
+import { createOpenStreams } from './open-streams.ts';
 import { ENVELOPE_BYTES, type Reading, takeMessage, TOO_LARGE } from './read-message.ts';
 
 const MAX_BODY_BYTES = MAX_REQUEST_BYTES + ENVELOPE_BYTES;
@@ -25,7 +26,10 @@ const useReading: Interceptor = (next) => async (request) => {
   if (error !== undefined) {
     throw error;
   }
-  return next(message === undefined || request.stream ? request : { ...request, message });
+  if (message === undefined) {
+    return next(request);
+  }
+  return next(request.stream ? { ...request, message: createAsyncIterable([message]) } : { ...request, message });
 };
 
 const compressions = [compressionGzip, compressionBrotli];
@@ -55,13 +59,18 @@ export async function openHttpListener(
   router.service(IEPService, service);
   const handlers = new Map(router.handlers.map((handler) => [handler.requestPath, handler]));
 
+  const streams = createOpenStreams<ServerResponse>((response) => response.destroy());
+
   async function serve(request: IncomingMessage, response: ServerResponse): Promise<void> {
     const handler = handlers.get(request.url?.split('?', 1)[0] ?? '');
     if (handler === undefined) {
       response.writeHead(404).end();
       return;
     }
-    boundHeaders(request.headers, deadlines);
+    if (handler.method.methodKind === 'server_streaming') {
+      streams.add(response);
+    }
+    boundHeaders(request.headers, deadlinesOf(handler.method, deadlines));
     const universal = universalRequestFromNodeRequest(request, response, undefined, createContextValues());
     await universalResponseToNodeResponse(await handler(await readBody(handler, universal)), response);
   }
@@ -76,7 +85,10 @@ export async function openHttpListener(
   const address = server.address();
   return {
     port: typeof address === 'object' && address !== null ? address.port : port,
-    finish: () => new Promise((resolve) => void server.close(() => resolve())),
+    finish() {
+      streams.cutSoon();
+      return new Promise((resolve) => void server.close(() => resolve()));
+    },
     destroy: () => server.closeAllConnections(),
   };
 }

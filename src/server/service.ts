@@ -6,7 +6,7 @@ import { createIepService } from '../rpc/iep-service.ts';
 import { trustUserHeader } from '../rpc/interceptors/authenticate.ts';
 import { mapErrors } from '../rpc/interceptors/map-errors.ts';
 import { observe } from '../rpc/interceptors/observe.ts';
-import { refuseWhileDraining } from '../rpc/interceptors/refuse-while-draining.ts';
+import { endWhileDraining } from '../rpc/interceptors/end-while-draining.ts';
 import { probeDatabase } from './database-probe.ts';
 import { drain } from './drain.ts';
 import { openGrpcListener } from './grpc-listener.ts';
@@ -42,7 +42,7 @@ export async function startService(config: Config, log: Logger): Promise<Service
     const draining = new AbortController();
     const options = {
       service: createIepService(db),
-      interceptors: [observe(log), mapErrors, refuseWhileDraining(draining.signal), trustUserHeader],
+      interceptors: [observe(log), mapErrors, endWhileDraining(draining.signal), trustUserHeader],
       deadlines: config.deadlines,
       log,
     };
