@@ -76,6 +76,12 @@ export async function openHttpListener(
   }
 
   const server = createServer((request, response) => {
+    response.once('close', () => {
+      // Node closes the connections that are idle when it is told to, and would keep the others for seconds.
+      if (!server.listening) {
+        setImmediate(() => server.closeIdleConnections());
+      }
+    });
     serve(request, response).catch((error: unknown) => {
       log.debug({ cause: error instanceof Error ? error.name : typeof error }, 'connection lost');
       response.destroy();
