@@ -1,8 +1,9 @@
-/** Watches whose client does not read, past what its buffers take. */
+/** Watches whose client does not read before it is told to, past what the sockets take. */
 import { once } from 'node:events';
 import { type IncomingMessage, request as httpRequest } from 'node:http';
+import { connect } from 'node:http2';
+import type { Readable } from 'node:stream';
 import { create, fromBinary, toBinary } from '@bufbuild/protobuf';
-import { Client, credentials, Metadata } from '@grpc/grpc-js';
 import {
   type WatchIepsResponse,
   WatchIepsRequestSchema,
@@ -10,6 +11,8 @@ import {
 } from '../../src/gen/iep/v1/watch_pb.ts';
 
 const PATH = '/iep.v1.IEPService/WatchIeps';
+/** Flags and length before each message, in both protocols. */
+const ENVELOPE_BYTES = 5;
 
 export interface IdleWatch {
   /** Begins to read, and calls `take` with each message. */
@@ -17,52 +20,55 @@ export interface IdleWatch {
   close(): void;
 }
 
-const requestBytes = (studentId: string) =>
-  Buffer.from(toBinary(WatchIepsRequestSchema, create(WatchIepsRequestSchema, { studentId })));
+function request(studentId: string): Buffer {
+  const message = toBinary(WatchIepsRequestSchema, create(WatchIepsRequestSchema, { studentId }));
+  const envelope = Buffer.alloc(ENVELOPE_BYTES);
+  envelope.writeUInt32BE(message.length, 1);
+  return Buffer.concat([envelope, message]);
+}
 
-/** Begins one by native gRPC; it has answered when this returns. */
+function readMessages(stream: Readable, take: (message: WatchIepsResponse) => void): void {
+  let chunks: Buffer[] = [];
+  let length = 0;
+  let wanted = ENVELOPE_BYTES;
+  stream.on('data', (chunk: Buffer) => {
+    chunks.push(chunk);
+    length += chunk.length;
+    while (length >= wanted) {
+      const bytes = Buffer.concat(chunks);
+      const end = ENVELOPE_BYTES + bytes.readUInt32BE(1);
+      const whole = length >= end;
+      if (whole && bytes[0] === 0) {
+        take(fromBinary(WatchIepsResponseSchema, bytes.subarray(ENVELOPE_BYTES, end)));
+      }
+      chunks = [whole ? bytes.subarray(end) : bytes];
+      length = chunks[0]!.length;
+      wanted = whole ? ENVELOPE_BYTES : end;
+    }
+  });
+}
+
+/** Begins one by native gRPC; it has answered when this returns. grpc-js would read on its own. */
 export async function idleByGrpc(url: string, studentId = ''): Promise<IdleWatch> {
-  const client = new Client(new URL(url).host, credentials.createInsecure());
-  const asIs = (bytes: Buffer) => bytes;
-  const call = client.makeServerStreamRequest(PATH, asIs, asIs, requestBytes(studentId), new Metadata(), {});
-  call.on('error', () => undefined);
-  await once(call, 'metadata');
-  return {
-    read: (take) => void call.on('data', (bytes: Buffer) => take(fromBinary(WatchIepsResponseSchema, bytes))),
-    close() {
-      call.cancel();
-      client.close();
-    },
-  };
+  const session = connect(url);
+  session.on('error', () => undefined);
+  const headers = { ':method': 'POST', ':path': PATH, 'content-type': 'application/grpc', te: 'trailers' };
+  const stream = session.request(headers);
+  stream.on('error', () => undefined);
+  stream.end(request(studentId));
+  await once(stream, 'response');
+  return { read: (take) => readMessages(stream, take), close: () => session.destroy() };
 }
 
 /** Begins one by Connect over HTTP/1.1; it has answered when this returns. */
 export async function idleByHttp(url: string, studentId = ''): Promise<IdleWatch> {
-  const message = requestBytes(studentId);
-  const envelope = Buffer.alloc(5);
-  envelope.writeUInt32BE(message.length, 1);
-  const request = httpRequest(`${url}${PATH}`, {
+  const call = httpRequest(`${url}${PATH}`, {
     method: 'POST',
     headers: { 'content-type': 'application/connect+proto', 'connect-protocol-version': '1' },
   });
-  request.on('error', () => undefined);
-  request.end(Buffer.concat([envelope, message]));
-  const [response] = (await once(request, 'response')) as [IncomingMessage];
+  call.on('error', () => undefined);
+  call.end(request(studentId));
+  const [response] = (await once(call, 'response')) as [IncomingMessage];
   response.on('error', () => undefined);
-  return {
-    read(take) {
-      let rest = Buffer.alloc(0);
-      response.on('data', (chunk: Buffer) => {
-        rest = Buffer.concat([rest, chunk]);
-        while (rest.length >= 5 && rest.length >= 5 + rest.readUInt32BE(1)) {
-          const end = 5 + rest.readUInt32BE(1);
-          if (rest[0] === 0) {
-            take(fromBinary(WatchIepsResponseSchema, rest.subarray(5, end)));
-          }
-          rest = rest.subarray(end);
-        }
-      });
-    },
-    close: () => request.destroy(),
-  };
+  return { read: (take) => readMessages(response, take), close: () => void call.destroy() };
 }
