@@ -55,7 +55,9 @@ describeOnBoth('watchers under load', (backend) => {
     );
     await write(students, 12);
     for (const [index, watching] of watchers.entries()) {
-      await toldOf(watching, await countChanges(scopes[index]));
+      const count = await countChanges(scopes[index]);
+      await toldOf(watching, count);
+      expect(watching.changes).toHaveLength(count);
       await expectLedger(watching.changes, database, scopes[index]);
     }
     await Promise.all(watchers.map((watching) => watching.cancel()));

@@ -57,6 +57,7 @@ describeOnBoth('a watch ends', (backend) => {
     await newIep(service.client, await newStudent(service.client));
     for (const watching of watchers) {
       await toldOf(watching, 1);
+      expect(watching.changes).toHaveLength(1);
       await watching.cancel();
     }
   });

@@ -36,13 +36,17 @@ describe('a commit that comes late', () => {
       `insert into ieps (district_id, id, student_id, academic_year, version, kind, status, content, created_by,
          create_time, update_time, revision, row_version)
        values ('default', ?, ?, ?, 1, 'INITIAL', 'DRAFT', '{}', 'slow', now(), now(), 1, 1)`,
-      ...[iepId, studentId, YEAR],
+      iepId,
+      studentId,
+      YEAR,
     );
     await other.query(
       `insert into events (district_id, id, rpc, request_index, actor, event_time, student_id, iep_id, to_status,
          row_version, changed_paths)
        values ('default', ?, 'CreateIep', 0, 'slow', now(), ?, ?, 'DRAFT', 1, '[]')`,
-      ...[randomUUID(), studentId, iepId],
+      randomUUID(),
+      studentId,
+      iepId,
     );
     return iepId;
   }
@@ -85,6 +89,7 @@ describe('a commit that comes late', () => {
     await newIep(service.client, studentId);
     await other.query('commit');
     await toldOf(all, 2);
+    expect(all.changes.map(({ actor }) => actor)).toEqual(['slow', 'anonymous']);
     await all.cancel();
   });
 });

@@ -108,7 +108,13 @@ describeOnBoth('WatchIeps', (backend) => {
       `insert into events (district_id, id, rpc, request_index, actor, event_time, student_id, iep_id, from_status,
          to_status, row_version, changed_paths)
        values ('default', ?, ?, 0, 'Ms. Ng', ?, ?, ?, ?, ?, 2, '[]')`,
-      ...[eventId, rpc, backend.instant(new Date(1.7e12)), studentId, iep.id, from, to],
+      eventId,
+      rpc,
+      backend.instant(new Date(1.7e12)),
+      studentId,
+      iep.id,
+      from,
+      to,
     );
     await toldOf(watching, 1);
     expect(watching.changes).toMatchObject([
@@ -203,6 +209,7 @@ describeOnBoth('WatchIeps', (backend) => {
     const [row] = await database.query('select count(*) as count from events where iep_id is not null');
     await toldOf(watching, Number(row?.['count']));
     await expectLedger(watching.changes, database);
+    expect(watching.messages[0]?.payload.case).toBe('change');
     await watching.cancel();
   });
 });

@@ -26,12 +26,12 @@ const PAGE_BYTES = 512 * 1024;
 const NEVER = new AbortController().signal;
 
 /** The next events of a watcher, and the place where it stands after all of them. */
-export interface FeedPage {
+interface FeedPage {
   readonly events: readonly FeedEvent[];
   readonly end: Place;
 }
 
-export interface Subscription {
+interface Subscription {
   /** The next changes of IEPs after the place; without any, all up to the page's end was looked at. */
   take(place: Place, call: Call): Promise<FeedPage>;
   /**

@@ -34,7 +34,7 @@ export interface WatchMessage {
 export type WatchIeps = (caller: WatchCaller, query: WatchQuery) => AsyncGenerator<WatchMessage, never>;
 
 /** A watch has no deadline but that of its signal. */
-export type WatchCaller = Omit<Caller, 'deadline'>;
+type WatchCaller = Omit<Caller, 'deadline'>;
 
 /** How long one read is tried. */
 const PATIENCE_MS = 10_000;

@@ -17,7 +17,7 @@ const ENVELOPE_BYTES = 5;
 export interface IdleWatch {
   /** Begins to read, and calls `take` with each message. */
   read(take: (message: WatchIepsResponse) => void): void;
-  close(): void;
+  readonly close: () => void;
 }
 
 function request(studentId: string): Buffer {

@@ -15,7 +15,7 @@ export interface Watching {
   /** How it ended; undefined after cancel(). */
   readonly ended: Promise<ConnectError | undefined>;
   /** Ends it from this side. */
-  cancel(): Promise<void>;
+  readonly cancel: () => Promise<void>;
 }
 
 /** Begins a watch and reads all that comes. */
@@ -46,7 +46,7 @@ export function watch(
       return messages.at(-1)?.resumeToken ?? request.resumeToken ?? '';
     },
     ended,
-    async cancel() {
+    cancel: async () => {
       canceller.abort();
       await ended;
     },
@@ -84,10 +84,10 @@ export function watchOn(clientOf: () => IepClient, studentId = '', resumeToken =
   const changes: IepChange[] = [];
   const ends: ConnectError[] = [];
   let token = resumeToken;
-  let stopped = false;
+  const stopper = new AbortController();
   let cutting = new AbortController();
   const run = async () => {
-    while (!stopped) {
+    while (!stopper.signal.aborted) {
       cutting = new AbortController();
       try {
         for await (const message of clientOf().watchIeps(
@@ -115,7 +115,7 @@ export function watchOn(clientOf: () => IepClient, studentId = '', resumeToken =
     /** Cuts the connection; it goes on by itself. */
     cut: () => cutting.abort(),
     async stop() {
-      stopped = true;
+      stopper.abort();
       cutting.abort();
       await done;
     },

@@ -54,7 +54,7 @@ export interface SqlFragments {
 }
 
 /** Events in an order that fits the order of their commits, and that nothing is put into later. */
-export interface FeedFragments {
+interface FeedFragments {
   /** What the feed is ordered by. */
   readonly columns: readonly string[];
   /** True of events before which none can come any more. They come before those of which it is not true. */
