@@ -6,7 +6,7 @@ import type { Caller } from './caller.ts';
 import { describeChange, recordChange } from './change.ts';
 import { changeDocuments, type DocumentCall } from './change-documents.ts';
 import { changedFields, changedGoals, type IepFields } from './changed-paths.ts';
-import type { GoalDraft } from './create-iep.ts';
+import type { GoalDraft } from './iep-draft.ts';
 import { Refusal, type Violation } from './errors.ts';
 import { createGoalRows } from './goal-rows.ts';
 import { requireChain } from './iep-chain.ts';

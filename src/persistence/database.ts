@@ -54,6 +54,8 @@ export interface Database {
   read<T>(call: Call, work: (reader: Reader) => Promise<T>): Promise<T>;
   /** Like read, for one key of what `work` reads for many: calls that wait share a statement. */
   readTogether<Key, Result>(call: Call, work: SharedRead<Key, Result>, key: Key): Promise<Result>;
+  /** Calls `listener` after each commit of this process, until what it answers is called. */
+  onCommit(listener: () => void): () => void;
   /** Asks the database for a sign of life. */
   ready(): Promise<void>;
   close(): Promise<void>;
@@ -69,7 +71,14 @@ export async function openDatabase(options: DatabaseOptions): Promise<Database> 
   const onRetry = (retry: Retry) => options.onRetry?.(retry, locks && dialect.isVersionTaken(retry.error));
   const retries = { budget: createRetryBudget(), onRetry };
   const connections = await dialect.connect(options.url, options.poolSize);
-  const runUnit = createUnits({ orm: connections.writer, dialect, versionLock: options.versionLock, retries });
+  const commitListeners = new Set<() => void>();
+  const runUnit = createUnits({
+    orm: connections.writer,
+    dialect,
+    versionLock: options.versionLock,
+    retries,
+    onCommit: () => commitListeners.forEach((listener) => listener()),
+  });
   const lanes = createWriteLanes(dialect.writers(options.poolSize), runUnit);
   const passGate = createReadGate(dialect.readers(options.poolSize));
 
@@ -157,6 +166,11 @@ export async function openDatabase(options: DatabaseOptions): Promise<Database> 
 
     readTogether: async (call, work, key) =>
       unlessAborted(call.signal, shareRead(call, work, key), () => new StorageError('NOT_EXECUTED', {})),
+
+    onCommit(listener) {
+      commitListeners.add(listener);
+      return () => void commitListeners.delete(listener);
+    },
 
     ready,
     close: () => connections.close(),

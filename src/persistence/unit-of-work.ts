@@ -66,6 +66,7 @@ export interface UnitsOptions {
   readonly dialect: Dialect;
   readonly versionLock: VersionLock;
   readonly retries: Pick<RetryOptions, 'budget' | 'onRetry'>;
+  readonly onCommit: () => void;
 }
 
 /** A caller went away before its change was on its way. */
@@ -77,7 +78,7 @@ const NEVER = new AbortController().signal;
  * Makes the function that works off a batch of jobs in one transaction, retried whole in a fresh one after a failure that
  * a retry can cure, and settles them. Where it may not wait, it answers the jobs whose chains another process holds.
  */
-export function createUnits({ orm, dialect, versionLock, retries }: UnitsOptions) {
+export function createUnits({ orm, dialect, versionLock, retries, onCommit }: UnitsOptions) {
   return async function runUnit(jobs: readonly Job[], mayWait: boolean): Promise<readonly Job[]> {
     const call = patienceOf(jobs);
     const { work } = jobs[0]!;
@@ -111,6 +112,7 @@ export function createUnits({ orm, dialect, versionLock, retries }: UnitsOptions
         seal(locked);
         locked.forEach((job) => (job.committing = true));
         await em.commit();
+        onCommit();
         locked.forEach((job, index) => settle(job, outcomes[index]!));
         return present.filter((job) => !locked.includes(job));
       } catch (error) {

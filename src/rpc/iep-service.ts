@@ -1,4 +1,4 @@
-import { Code, ConnectError, type HandlerContext, type ServiceImpl } from '@connectrpc/connect';
+import type { HandlerContext, ServiceImpl } from '@connectrpc/connect';
 import { AuditEventSchema } from '../gen/iep/v1/audit_pb.ts';
 import { IepSchema } from '../gen/iep/v1/iep_pb.ts';
 import type { IEPService } from '../gen/iep/v1/iep_service_pb.ts';
@@ -14,6 +14,7 @@ import { listIeps } from '../iep/list-ieps.ts';
 import type { StatusRpc } from '../iep/iep-status.ts';
 import { updateIep } from '../iep/update-iep.ts';
 import { updateStudent } from '../iep/update-student.ts';
+import { createWatchIeps } from '../iep/watch-ieps.ts';
 import type { Database } from '../persistence/database.ts';
 import { toAuditEvent } from './audit-messages.ts';
 import { callerOf } from './call-context.ts';
@@ -30,12 +31,16 @@ import {
   toListStudents,
   toUpdateStudent,
 } from './requests/student-requests.ts';
+import { toWatchIeps } from './requests/watch-request.ts';
+import { toWatchIepsResponse } from './watch-messages.ts';
+import { resumeTokens } from './watch-token.ts';
 
 import { type StatusRequest, toChangeStatus } from './requests/status-requests.ts';
 import { toUpdateIep } from './requests/update-iep-request.ts';
 
 /** The handlers, written once for every protocol: message to command, one use case, result to message. */
 export function createIepService(db: Database): ServiceImpl<typeof IEPService> {
+  const watchIeps = createWatchIeps(db);
   return {
     async createStudent(request, context) {
       const [student] = await createStudents(db, callerOf(context), 'CreateStudent', toCreateStudent(request));
@@ -118,8 +123,15 @@ export function createIepService(db: Database): ServiceImpl<typeof IEPService> {
     endIep: statusChange(db, 'EndIep'),
     discardIep: statusChange(db, 'DiscardIep'),
 
-    // RPCs of the contract that are not written yet.
-    watchIeps: unwritten,
+    async *watchIeps(request, context) {
+      const caller = callerOf(context);
+      const { districtId } = caller;
+      const query = toWatchIeps(request, districtId);
+      const tokenOf = resumeTokens({ districtId, studentId: query.studentId });
+      for await (const message of watchIeps(caller, query)) {
+        yield toWatchIepsResponse(message, tokenOf(message.position));
+      }
+    },
   };
 }
 
@@ -128,8 +140,4 @@ function statusChange(db: Database, rpc: StatusRpc) {
   return async (request: StatusRequest, context: HandlerContext) => ({
     iep: toIep(await changeStatus(db, callerOf(context), rpc, toChangeStatus(rpc, request))),
   });
-}
-
-function unwritten(): never {
-  throw new ConnectError('This RPC is not written yet.', Code.Unimplemented);
 }

@@ -83,7 +83,8 @@ export function toGoal(row: GoalContent): Goal {
   });
 }
 
-function numberOf<Values extends Record<string, number>>(
+/** Number of an enum's value by its name; that of UNSPECIFIED without one. */
+export function numberOf<Values extends Record<string, number>>(
   values: Values,
   name: string | null | undefined,
 ): Values[keyof Values] {

@@ -1,5 +1,5 @@
 import { subscribe, unsubscribe } from 'node:diagnostics_channel';
-import type { Http2Session, ServerHttp2Stream } from 'node:http2';
+import { constants, type Http2Session, type ServerHttp2Stream } from 'node:http2';
 import { type DescFile, toBinary } from '@bufbuild/protobuf';
 import { FileDescriptorProtoSchema } from '@bufbuild/protobuf/wkt';
 import type { Interceptor, ServiceImpl } from '@connectrpc/connect';
@@ -10,9 +10,10 @@ import { file_google_rpc_error_details } from '../gen/google/rpc/error_details_p
 import { file_health_v1_health } from '../gen/health/v1/health_pb.ts';
 import { file_iep_v1_error_reason } from '../gen/iep/v1/error_reason_pb.ts';
 import { IEPService } from '../gen/iep/v1/iep_service_pb.ts';
-import { cutGrpcTimeout, type Deadlines } from './deadline.ts';
+import { cutGrpcTimeout, type Deadlines, deadlinesOf } from './deadline.ts';
 import { grpcDefinition, grpcImplementation } from './grpc-adapter.ts';
 import { MAX_REQUEST_BYTES } from './limits.ts';
+import { createOpenStreams } from './open-streams.ts';
 
 export interface ListenerOptions {
   readonly service: ServiceImpl<typeof IEPService>;
@@ -69,12 +70,19 @@ export async function openGrpcListener(host: string, port: number, options: List
     );
   });
   const widened = new WeakSet<Http2Session>();
+  const methods = new Map(IEPService.methods.map((method) => [`/${IEPService.typeName}/${method.name}`, method]));
+  const streams = createOpenStreams<ServerHttp2Stream>((stream) => stream.close(constants.NGHTTP2_CANCEL));
   const onRequest = (message: unknown) => {
     const { stream, headers } = message as RequestArrives;
     const { session } = stream;
     // Every server of the process is told of.
     if (session?.socket.localPort === bound) {
-      cutGrpcTimeout(headers, options.deadlines);
+      const method = methods.get(String(headers[':path']));
+      cutGrpcTimeout(headers, deadlinesOf(method, options.deadlines));
+      // Health and reflection have streams, too.
+      if (method?.methodKind !== 'unary') {
+        streams.add(stream);
+      }
       if (!widened.has(session)) {
         widened.add(session);
         session.setLocalWindowSize(CONNECTION_WINDOW_BYTES);
@@ -85,7 +93,10 @@ export async function openGrpcListener(host: string, port: number, options: List
   return {
     port: bound,
     setServing: (serving) => health.setStatus(IEPService.typeName, serving ? 'SERVING' : 'NOT_SERVING'),
-    finish: () => new Promise((resolve) => server.tryShutdown(() => resolve())),
+    finish() {
+      streams.cutSoon();
+      return new Promise((resolve) => server.tryShutdown(() => resolve()));
+    },
     destroy() {
       unsubscribe(REQUEST_ARRIVES, onRequest);
       server.forceShutdown();

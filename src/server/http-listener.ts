@@ -1,6 +1,6 @@
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import { createConnectRouter, createContextKey, createContextValues, type Interceptor } from '@connectrpc/connect';
-import type { UniversalHandler, UniversalServerRequest } from '@connectrpc/connect/protocol';
+import { createAsyncIterable, type UniversalHandler, type UniversalServerRequest } from '@connectrpc/connect/protocol';
 import {
   compressionBrotli,
   compressionGzip,
@@ -10,9 +10,10 @@ import {
 import { IEPService } from '../gen/iep/v1/iep_service_pb.ts';
 import type { Logger } from '../log.ts';
 import { deadlineKey } from '../rpc/call-context.ts';
-import { boundHeaders } from './deadline.ts';
+import { boundHeaders, deadlinesOf } from './deadline.ts';
 import type { ListenerOptions } from './grpc-listener.ts';
 import { MAX_REQUEST_BYTES } from './limits.ts';
+import { createOpenStreams } from './open-streams.ts';
 import { ENVELOPE_BYTES, type Reading, takeMessage, TOO_LARGE } from './read-message.ts';
 
 const MAX_BODY_BYTES = MAX_REQUEST_BYTES + ENVELOPE_BYTES;
@@ -26,7 +27,10 @@ const useReading: Interceptor = (next) => async (request) => {
   if (error !== undefined) {
     throw error;
   }
-  return next(message === undefined || request.stream ? request : { ...request, message });
+  if (message === undefined) {
+    return next(request);
+  }
+  return next(request.stream ? { ...request, message: createAsyncIterable([message]) } : { ...request, message });
 };
 
 const compressions = [compressionGzip, compressionBrotli];
@@ -56,18 +60,33 @@ export async function openHttpListener(
   router.service(IEPService, service);
   const handlers = new Map(router.handlers.map((handler) => [handler.requestPath, handler]));
 
+  const streams = createOpenStreams<ServerResponse>((response) => response.destroy());
+
   async function serve(request: IncomingMessage, response: ServerResponse): Promise<void> {
     const handler = handlers.get(request.url?.split('?', 1)[0] ?? '');
     if (handler === undefined) {
       response.writeHead(404).end();
       return;
     }
-    const values = createContextValues().set(deadlineKey, Date.now() + boundHeaders(request.headers, deadlines));
+    if (handler.method.methodKind === 'server_streaming') {
+      streams.add(response);
+    }
+    const values = createContextValues();
+    const workingMs = boundHeaders(request.headers, deadlinesOf(handler.method, deadlines));
+    if (workingMs !== undefined) {
+      values.set(deadlineKey, Date.now() + workingMs);
+    }
     const universal = universalRequestFromNodeRequest(request, response, undefined, values);
     await universalResponseToNodeResponse(await handler(await readBody(handler, universal)), response);
   }
 
   const server = createServer((request, response) => {
+    response.once('close', () => {
+      // Node closes the connections that are idle when it is told to, and would keep the others for seconds.
+      if (!server.listening) {
+        setImmediate(() => server.closeIdleConnections());
+      }
+    });
     serve(request, response).catch((error: unknown) => {
       log.debug({ cause: error instanceof Error ? error.name : typeof error }, 'connection lost');
       response.destroy();
@@ -77,7 +96,10 @@ export async function openHttpListener(
   const address = server.address();
   return {
     port: typeof address === 'object' && address !== null ? address.port : port,
-    finish: () => new Promise((resolve) => void server.close(() => resolve())),
+    finish() {
+      streams.cutSoon();
+      return new Promise((resolve) => void server.close(() => resolve()));
+    },
     destroy: () => server.closeAllConnections(),
   };
 }

@@ -65,19 +65,30 @@ export async function takeMessage(
 interface Form {
   readonly carrier: 'query' | 'envelope' | 'body';
   readonly json: boolean;
+  /** The header that names the compression. */
+  readonly encodingHeader: string;
 }
 
 function formOf({ method, url, header }: UniversalServerRequest): Form {
   if (method === 'GET') {
-    return { carrier: 'query', json: new URL(url).searchParams.get('encoding') === 'json' };
+    const json = new URL(url).searchParams.get('encoding') === 'json';
+    return { carrier: 'query', json, encodingHeader: '' };
   }
   const type = header.get('content-type') ?? '';
-  return { carrier: type.startsWith('application/grpc-web') ? 'envelope' : 'body', json: /[/+]json/.test(type) };
+  const json = /[/+]json/.test(type);
+  if (type.startsWith('application/grpc-web')) {
+    return { carrier: 'envelope', json, encodingHeader: 'grpc-encoding' };
+  }
+  // A stream of Connect's.
+  if (type.startsWith('application/connect+')) {
+    return { carrier: 'envelope', json, encodingHeader: 'connect-content-encoding' };
+  }
+  return { carrier: 'body', json, encodingHeader: 'content-encoding' };
 }
 
 async function messageIn(
   request: UniversalServerRequest,
-  { carrier }: Form,
+  { carrier, encodingHeader }: Form,
   body: Uint8Array<ArrayBuffer>,
   compressions: readonly Compression[],
 ): Promise<Uint8Array> {
@@ -99,10 +110,10 @@ async function messageIn(
     }
     case 'envelope': {
       const compressed = ((body[0] ?? 0) & COMPRESSED) === COMPRESSED;
-      return decompress(body.subarray(ENVELOPE_BYTES), compressed ? request.header.get('grpc-encoding') : null);
+      return decompress(body.subarray(ENVELOPE_BYTES), compressed ? request.header.get(encodingHeader) : null);
     }
     case 'body':
-      return decompress(body, request.header.get('content-encoding'));
+      return decompress(body, request.header.get(encodingHeader));
   }
 }
 

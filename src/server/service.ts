@@ -6,7 +6,7 @@ import { createIepService } from '../rpc/iep-service.ts';
 import { trustUserHeader } from '../rpc/interceptors/authenticate.ts';
 import { mapErrors } from '../rpc/interceptors/map-errors.ts';
 import { observe } from '../rpc/interceptors/observe.ts';
-import { refuseWhileDraining } from '../rpc/interceptors/refuse-while-draining.ts';
+import { endWhileDraining } from '../rpc/interceptors/end-while-draining.ts';
 import { refuseWhenOverloaded } from '../rpc/interceptors/refuse-when-overloaded.ts';
 import { probeDatabase } from './database-probe.ts';
 import { drain } from './drain.ts';
@@ -46,7 +46,7 @@ export async function startService(config: Config, log: Logger): Promise<Service
       interceptors: [
         observe(log),
         mapErrors,
-        refuseWhileDraining(draining.signal),
+        endWhileDraining(draining.signal),
         refuseWhenOverloaded(db),
         trustUserHeader,
       ],

@@ -54,13 +54,19 @@ export interface SqlFragments {
   readonly jsonRows: (columns: Readonly<Record<string, string>>, orderBy: string) => string;
   /** Such an array as a part of another one: what comes out of a subquery may be taken for a string. */
   readonly json: (rows: string) => string;
-  /** The order of events, in which the changes of one chain follow one another. */
-  readonly feed: {
-    /** The columns that order them. */
-    readonly columns: readonly string[];
-    /** True of events before which no transaction that is under way can still put another. */
-    readonly settled: string;
-  };
+  readonly feed: FeedFragments;
+}
+
+/** Events in an order that fits the order of their commits, and that nothing is put into later. */
+interface FeedFragments {
+  /** What the feed is ordered by. */
+  readonly columns: readonly string[];
+  /** True of events before which none can come any more. They come before those of which it is not true. */
+  readonly settled: string;
+  /** True of events after the one whose columns are given, as text, for its parameters. */
+  readonly after: string;
+  /** Tells this database from others. A text. */
+  readonly identity: string;
 }
 
 /** The pairs of a function that makes a JSON object. */

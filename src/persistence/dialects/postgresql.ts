@@ -173,8 +173,15 @@ export const postgresql: Dialect = {
     },
     jsonRows: (columns, orderBy) => `json_agg(json_build_object(${jsonPairs(columns)}) order by ${orderBy})`,
     json: (rows) => rows,
-    // Transactions become visible out of the order in which their rows were numbered.
-    feed: { columns: ['xid', 'seq'], settled: 'xid < pg_snapshot_xmin(pg_current_snapshot())' },
+    feed: {
+      columns: ['xid', 'seq'],
+      // Transactions end in another order than they begin. Below the oldest one that is still under way all have ended.
+      settled: 'xid < pg_snapshot_xmin(pg_current_snapshot())',
+      after: '(xid, seq) > (?::xid8, ?::bigint)',
+      // A database that was made as a copy of another one has its rows.
+      identity: `(select database_identity.id || ':' || oid from database_identity, pg_database
+        where datname = current_database())`,
+    },
   },
   // https://www.postgresql.org/docs/current/errcodes-appendix.html
   classify: classifier(

@@ -88,7 +88,7 @@ export const sqlite: Dialect = {
     jsonRows: (columns, orderBy) => `json_group_array(json_object(${jsonPairs(columns)}) order by ${orderBy})`,
     json: (rows) => `json(${rows})`,
     // One writer at a time, so nothing comes before what is committed.
-    feed: { columns: ['seq'], settled: 'true' },
+    feed: { columns: ['seq'], settled: 'true', after: 'seq > ?', identity: '(select id from database_identity)' },
   },
   // https://www.sqlite.org/rescode.html
   classify: classifier({

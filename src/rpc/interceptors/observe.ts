@@ -18,19 +18,45 @@ export function observe(log: Logger): Interceptor {
     request.contextValues.set(requestIdKey, requestId);
     const started = performance.now();
     const facts = () => ({ rpc: request.method.name, requestId, ms: Math.round(performance.now() - started) });
-    try {
-      const response = await next(request);
-      response.header.set(HEADER, requestId);
-      log.debug(facts(), 'ok');
-      return response;
-    } catch (thrown) {
+    const failed = (thrown: unknown) => {
       const error = ConnectError.from(thrown);
       error.metadata.set(HEADER, requestId);
       const level = error.code === Code.Internal ? 'error' : 'info';
       log[level]({ ...facts(), code: Code[error.code], reason: reasonOf(error), ...causeOf(error) }, 'failed');
-      throw error;
+      return error;
+    };
+    const ended = () => log.debug(facts(), 'ok');
+    try {
+      const response = await next(request);
+      response.header.set(HEADER, requestId);
+      if (response.stream) {
+        return { ...response, message: observed(response.message, failed, ended) };
+      }
+      ended();
+      return response;
+    } catch (thrown) {
+      throw failed(thrown);
     }
   };
+}
+
+/** The same messages. They end with an error, by themselves, or when the caller takes no more of them. */
+async function* observed<T>(
+  messages: AsyncIterable<T>,
+  failed: (error: unknown) => Error,
+  ended: () => void,
+): AsyncGenerator<T> {
+  let failure: Error | undefined;
+  try {
+    yield* messages;
+  } catch (error) {
+    failure = failed(error);
+    throw failure;
+  } finally {
+    if (failure === undefined) {
+      ended();
+    }
+  }
 }
 
 /** What led to an error, without its words: a driver's message holds the statement with its values. */

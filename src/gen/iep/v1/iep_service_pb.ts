@@ -925,7 +925,8 @@ export const IEPService: GenService<{
   },
   /**
    * Streams every committed change of IEPs, those of one chain in their order, none missing and none invented, at the pace
-   * at which the caller reads. Has no longest deadline. Errors: STUDENT_NOT_FOUND, WATCH_TOKEN_UNKNOWN.
+   * at which the caller reads. Has no longest deadline and none by default. An instance that shuts down ends it with
+   * DRAINING; go on with the last resume_token. Errors: STUDENT_NOT_FOUND, WATCH_TOKEN_UNKNOWN.
    *
    * @generated from rpc iep.v1.IEPService.WatchIeps
    */

@@ -30,8 +30,9 @@ export type WatchIepsRequest = Message<"iep.v1.WatchIepsRequest"> & {
   studentId: string;
 
   /**
-   * Where to go on: the last resume_token that was read from a watch of the same student_id. Empty = from now on. One of
-   * another database is WATCH_TOKEN_UNKNOWN.
+   * Where to go on: the last resume_token that was read from a watch of the same student_id. Empty = from now on; what was
+   * committed a moment before may come, too. One of another database is WATCH_TOKEN_UNKNOWN, and one that was made after
+   * the backup from which the database was restored. A token does not expire.
    *
    * @generated from field: string resume_token = 2;
    */
@@ -162,7 +163,8 @@ export const IepChangeSchema: GenMessage<IepChange> = /*@__PURE__*/
   messageDesc(file_iep_v1_watch, 2);
 
 /**
- * A sign of life: all changes before it were sent.
+ * A sign of life: all changes up to its resume_token were sent, and a change is sent within a second of its commit as long
+ * as no transaction that began before it is still under way.
  *
  * @generated from message iep.v1.Heartbeat
  */

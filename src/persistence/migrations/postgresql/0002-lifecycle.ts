@@ -63,6 +63,10 @@ export class Lifecycle extends Migration {
           deferrable initially deferred
       )`);
 
+    // Tells this database from others, for those who keep a place in its feed.
+    this.addSql('create table database_identity (id uuid primary key)');
+    this.addSql('insert into database_identity values (gen_random_uuid())');
+
     FREEZE.forEach((statement) => this.addSql(statement));
     APPEND_ONLY.forEach((table) =>
       this.addSql(`

@@ -121,6 +121,10 @@ export class Lifecycle extends Migration {
     this.addSql('create index events_feed_idx on events (district_id, seq)');
     this.addSql('create index events_student_idx on events (district_id, student_id, seq, iep_id)');
 
+    // Tells this database from others, for those who keep a place in its feed.
+    this.addSql('create table database_identity (id text primary key) strict');
+    this.addSql('insert into database_identity values (lower(hex(randomblob(16))))');
+
     FREEZE.forEach((statement) => this.addSql(statement));
     for (const table of ['progress_notes', 'events', 'event_comments']) {
       for (const event of ['update', 'delete']) {

@@ -1,0 +1,118 @@
+/** What unary and streaming calls of @grpc/grpc-js have in common: from its calls to Connect's, and back. */
+import { create, type DescMethod, toBinary } from '@bufbuild/protobuf';
+import {
+  Code,
+  ConnectError,
+  createContextValues,
+  createHandlerContext,
+  type HandlerContext,
+} from '@connectrpc/connect';
+import { Metadata, type ServerUnaryCall, type ServerWritableStream, type status } from '@grpc/grpc-js';
+import { StatusSchema } from '../gen/google/rpc/status_pb.ts';
+import { IEPService } from '../gen/iep/v1/iep_service_pb.ts';
+import { deadlineKey, requestIdKey } from '../rpc/call-context.ts';
+import { toConnectError } from '../rpc/errors.ts';
+import { type Deadlines, deadlinesOf, workingTimeMs } from './deadline.ts';
+
+export type UnaryCall = ServerUnaryCall<Buffer, Buffer>;
+export type StreamCall = ServerWritableStream<Buffer, Buffer>;
+type Call = UnaryCall | StreamCall;
+
+/** Made once: an abort without a reason makes an exception with a stack for every call. */
+const GONE = new ConnectError('the caller has gone', Code.Canceled);
+export const ANSWERED = new ConnectError('the call is answered', Code.Canceled);
+
+/** Begins a call. Its context must be aborted in the end: that stops the deadline's timer. */
+export function beginCall(call: Call, method: DescMethod, deadlines: Deadlines): HandlerContext & AbortableContext {
+  const canceller = new AbortController();
+  // Fires after every call; once there is a reply nobody listens any more.
+  (call as UnaryCall).on('cancelled', () => canceller.abort(GONE));
+  const timeoutMs = workingTimeMs(requestedMs(call), deadlinesOf(method, deadlines));
+  const contextValues = createContextValues();
+  if (timeoutMs !== undefined) {
+    contextValues.set(deadlineKey, Date.now() + timeoutMs);
+  }
+  return createHandlerContext({
+    service: IEPService,
+    method,
+    protocolName: 'grpc',
+    requestMethod: 'POST',
+    url: `http://localhost/${IEPService.typeName}/${method.name}`,
+    ...(timeoutMs !== undefined && { timeoutMs }),
+    requestSignal: canceller.signal,
+    requestHeader: headersOf(call.metadata),
+    contextValues,
+  });
+}
+
+interface AbortableContext {
+  abort(reason?: unknown): void;
+}
+
+/** What interceptors see of a request, apart from its method and message. */
+export function requestOf(context: HandlerContext) {
+  return {
+    service: IEPService,
+    requestMethod: 'POST',
+    url: context.url,
+    signal: context.signal,
+    header: context.requestHeader,
+    contextValues: context.values,
+  };
+}
+
+/** What interceptors see of a response, apart from its method and message. */
+export function responseOf({ responseHeader, responseTrailer }: HandlerContext) {
+  return { service: IEPService, header: responseHeader, trailer: responseTrailer };
+}
+
+/** What a caller gets for anything thrown. */
+export function failureOf(thrown: unknown, { values }: HandlerContext) {
+  const error = toConnectError(thrown, values.get(requestIdKey));
+  // oxlint-disable-next-line typescript/no-unsafe-enum-assignment -- Connect's codes are gRPC's.
+  return { code: error.code as number as status, details: error.rawMessage, metadata: errorMetadata(error) };
+}
+
+export function bufferOf({ buffer, byteOffset, byteLength }: Uint8Array): Buffer {
+  return Buffer.from(buffer, byteOffset, byteLength);
+}
+
+export function metadataOf(headers: Headers): Metadata {
+  const metadata = new Metadata();
+  headers.forEach((value, name) => metadata.set(name, value));
+  return metadata;
+}
+
+function requestedMs(call: Call): number | undefined {
+  const deadline = call.getDeadline();
+  const time = deadline instanceof Date ? deadline.getTime() : deadline;
+  return time === Infinity ? undefined : time - Date.now();
+}
+
+function headersOf(metadata: Metadata): Headers {
+  const headers = new Headers();
+  for (const [name, value] of Object.entries(metadata.getMap())) {
+    if (typeof value === 'string') {
+      headers.set(name, value);
+    }
+  }
+  return headers;
+}
+
+/** The details of an error travel as google.rpc.Status, https://google.aip.dev/193 */
+function errorMetadata(error: ConnectError): Metadata {
+  const metadata = metadataOf(error.metadata);
+  const details = error.details.map((detail) =>
+    'desc' in detail
+      ? {
+          typeUrl: `type.googleapis.com/${detail.desc.typeName}`,
+          value: toBinary(detail.desc, create(detail.desc, detail.value)),
+        }
+      : { typeUrl: `type.googleapis.com/${detail.type}`, value: detail.value },
+  );
+  if (details.length > 0) {
+    const status = create(StatusSchema, { code: error.code, message: error.rawMessage, details });
+    metadata.set('grpc-status-details-bin', bufferOf(toBinary(StatusSchema, status)));
+  }
+  return metadata;
+}

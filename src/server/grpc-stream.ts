@@ -1,0 +1,88 @@
+import { create, type DescMessage, type Message, toBinary } from '@bufbuild/protobuf';
+import type { Interceptor, MethodImplSpec, StreamRequest, StreamResponse } from '@connectrpc/connect';
+import { createAsyncIterable } from '@connectrpc/connect/protocol';
+import { decodeBinary } from '../rpc/decode.ts';
+import type { Deadlines } from './deadline.ts';
+import {
+  ANSWERED,
+  beginCall,
+  bufferOf,
+  failureOf,
+  metadataOf,
+  requestOf,
+  responseOf,
+  type StreamCall,
+} from './grpc-call.ts';
+
+type StreamSpec = Extract<MethodImplSpec, { kind: 'server_streaming' }>;
+type Next = (request: StreamRequest) => Promise<StreamResponse>;
+
+/** What may wait for the client to read, apart from one message. */
+const UNSENT_BYTES = 64 * 1024;
+
+/** Serves a method that answers with a stream, at the pace at which its client reads. */
+export function serverStream({ method, impl }: StreamSpec, interceptors: readonly Interceptor[], deadlines: Deadlines) {
+  return async (call: StreamCall): Promise<void> => {
+    const context = beginCall(call, method, deadlines);
+    let { signal } = context;
+    const invoke: Next = async (request) => {
+      // An interceptor may have reasons of its own to end the call.
+      ({ signal } = request);
+      // Read here, so that the interceptors see it fail; they do not look into messages.
+      const message = decodeBinary(method.input, call.request);
+      return { ...responseOf(context), method, stream: true, message: impl(message, { ...context, signal }) as never };
+    };
+    const next = interceptors.reduceRight<Next>((inner, interceptor) => interceptor(inner as never) as Next, invoke);
+    try {
+      const { message, header, trailer } = await next({
+        ...requestOf(context),
+        method,
+        stream: true,
+        message: createAsyncIterable([create(method.input)]),
+      });
+      call.sendMetadata(metadataOf(header));
+      const write = writerTo(call, signal);
+      for await (const each of message) {
+        await write(encode(method.output, each));
+      }
+      call.end(metadataOf(trailer));
+    } catch (thrown) {
+      // Ends the call with this status.
+      call.emit('error', failureOf(thrown, context));
+    } finally {
+      context.abort(ANSWERED);
+    }
+  };
+}
+
+/** Writes messages, and waits while too much of them waits for the client, or until the signal aborts. */
+function writerTo(call: StreamCall, signal: AbortSignal): (bytes: Buffer) => Promise<void> {
+  let unsent = 0;
+  let proceed = () => {};
+  signal.addEventListener('abort', () => proceed(), { once: true });
+  return async (bytes) => {
+    unsent += bytes.byteLength;
+    call.write(bytes, () => {
+      unsent -= bytes.byteLength;
+      if (unsent <= UNSENT_BYTES) {
+        proceed();
+      }
+    });
+    if (unsent > UNSENT_BYTES && !signal.aborted) {
+      await new Promise<void>((resolve) => (proceed = resolve));
+    }
+  };
+}
+
+/** A message that goes to many is encoded once. */
+const encoded = new WeakMap<Message, Buffer>();
+
+function encode(schema: DescMessage, message: Message): Buffer {
+  const earlier = encoded.get(message);
+  if (earlier !== undefined) {
+    return earlier;
+  }
+  const bytes = bufferOf(toBinary(schema, message));
+  encoded.set(message, bytes);
+  return bytes;
+}
