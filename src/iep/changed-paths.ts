@@ -61,7 +61,8 @@ export function changedGoals(before: readonly KeyedGoal[], after: readonly Keyed
   ];
 }
 
-function changedGoal(before: KeyedGoal | undefined, after: KeyedGoal): string[] {
+/** JSON pointers to what differs between two states of a goal; to the goal where it is new. */
+export function changedGoal(before: KeyedGoal | undefined, after: KeyedGoal): string[] {
   const path = `/goals/${after.goalKey}`;
   return before === undefined
     ? [path]

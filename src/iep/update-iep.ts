@@ -8,7 +8,7 @@ import { changeDocuments, type DocumentCall } from './change-documents.ts';
 import { changedFields, changedGoals, type IepFields } from './changed-paths.ts';
 import type { GoalDraft } from './iep-draft.ts';
 import { Refusal, type Violation } from './errors.ts';
-import { createGoalRows } from './goal-rows.ts';
+import { replaceGoals } from './goal-rows.ts';
 import { requireChain } from './iep-chain.ts';
 import type { IepDocument } from './iep-document.ts';
 import { BASED_KINDS, usualKind } from './iep-kind.ts';
@@ -43,10 +43,8 @@ async function updateTogether(
   unit: UnitOfWork,
   calls: readonly DocumentCall<UpdateIepCommand>[],
 ): Promise<readonly Outcome<IepDocument>[]> {
-  const goalRows = createGoalRows(
-    unit.em,
-    calls.filter(({ command }) => command.fields.goals !== undefined),
-  );
+  /** Versions whose goals this unit has changed. */
+  const changed = new Set<string>();
   return changeDocuments(unit, calls, async (documents, { command, change }) => {
     const before = documents.get(command.iepId)!;
     const { iep } = before;
@@ -64,8 +62,15 @@ async function updateTogether(
     });
     const { id: iepId, studentId, rowVersion, updateTime: time } = iep;
     const event = recordChange(unit, change, { studentId, iepId, rowVersion, changedPaths, time });
-    const after = goals === undefined ? before.goals : await goalRows.replace(before, goals);
-    return { document: { iep, goals: after }, events: [event] };
+    if (goals === undefined) {
+      return { document: before, events: [event] };
+    }
+    if (changed.has(iepId)) {
+      // A flush inserts before it deletes, and a key that went may come again.
+      await unit.em.flush();
+    }
+    changed.add(iepId);
+    return { document: { iep, goals: replaceGoals(unit.em, before, goals) }, events: [event] };
   });
 }
 
