@@ -39,6 +39,9 @@ const nameIn = (values: object) =>
 
 const goal = fc.record({
   id: fc.uuid(),
+  lineageId: fc.uuid(),
+  progressStatus: fc.constant('NOT_STARTED'),
+  progress: fc.constant([]),
   goalKey: fc.stringMatching(/^[A-Za-z0-9_-]{1,64}$/),
   domain: nameIn(GoalDomain),
   goalText: text,

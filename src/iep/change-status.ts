@@ -1,6 +1,7 @@
 import type { Database } from '../persistence/database.ts';
 import { type ChangeEvent, EventComment } from '../persistence/entities.ts';
-import type { Outcome, UnitOfWork } from '../persistence/unit-of-work.ts';
+import type { Chain } from '../persistence/dialects/dialect.ts';
+import type { Outcome, SharedWork, UnitOfWork } from '../persistence/unit-of-work.ts';
 import type { Caller } from './caller.ts';
 import { type Change, describeChange, recordChange } from './change.ts';
 import { changeDocuments, type DocumentCall, type HeldDocuments } from './change-documents.ts';
@@ -26,36 +27,39 @@ export async function changeStatus(
   rpc: StatusRpc,
   command: ChangeStatusCommand,
 ): Promise<IepDocument> {
-  const activates = rpc === 'ActivateIep';
   // An activation may put another version out of force, which has an event of its own.
-  const change = describeChange(caller, rpc, command, activates ? 2 : 1);
+  const change = describeChange(caller, rpc, command, rpc === 'ActivateIep' ? 2 : 1);
   const chain = await requireChain(db, caller, command.iepId);
   const call: StatusCall = { chain, command: { ...command, rpc }, change };
-  return db.inChain(chain, caller, activates ? activateTogether : changeTogether, call, command.comment.length);
+  return db.inChain(
+    chain,
+    caller,
+    OF_STUDENT.includes(rpc) ? ofStudent(chain) : changeTogether,
+    call,
+    command.comment.length,
+  );
 }
 
+/** They are about the version that is in force, which may be of another chain than the one that takes its place. */
+const OF_STUDENT: readonly StatusRpc[] = ['ActivateIep', 'EndIep'];
+
 /**
- * The activations of calls that share a unit of work. They are ordered by the rows of their students: the version that
- * goes out of force may be of another chain.
+ * A change that the student's row orders. Each has a unit of its own, by work that nobody shares: a lock on a row is a
+ * write, and a unit that waited for a second student's after it would have its place in the feed before what it waited for.
  */
-async function activateTogether(
-  unit: UnitOfWork,
-  calls: readonly StatusCall[],
-): Promise<readonly Outcome<IepDocument>[]> {
-  const active: IepPlace[] = [];
-  for (const [districtId, group] of Map.groupBy(calls, ({ chain }) => chain.districtId)) {
-    const studentIds = [...new Set(group.map(({ chain }) => chain.studentId))].sort();
-    for (const studentId of studentIds) {
-      await unit.lockStudent(districtId, studentId);
-    }
+function ofStudent({ districtId, studentId }: Chain): SharedWork<StatusCall, IepDocument> {
+  return async (unit, calls) => {
+    await unit.lockStudent(districtId, studentId);
     const rows = await unit.em.execute<{ id: string }[]>(
-      `select id from ieps where district_id = ? and student_id in (${studentIds.map(() => '?').join()})
-       and status = '${ACTIVE}'`,
-      [districtId, ...studentIds],
+      `select id from ieps where district_id = ? and student_id = ? and status = '${ACTIVE}'`,
+      [districtId, studentId],
     );
-    active.push(...rows.map(({ id }) => ({ districtId, iepId: id })));
-  }
-  return changeTogether(unit, calls, active);
+    return changeTogether(
+      unit,
+      calls,
+      rows.map(({ id }) => ({ districtId, iepId: id })),
+    );
+  };
 }
 
 /** The changes of calls that share a unit of work. */
@@ -74,8 +78,7 @@ async function changeTogether(
       const superseded = to === ACTIVE ? activeOf(documents, document.iep.studentId) : undefined;
       const events: ChangeEvent[] = [];
       if (superseded !== undefined) {
-        const madeHere = calls.some((call) => call.command.iepId === superseded.iep.id);
-        events.push(await supersede(unit, change, superseded, madeHere));
+        events.push(await supersede(unit, change, superseded));
       }
       const event = enter(unit, change, document, to);
       if (command.comment !== '') {
@@ -96,16 +99,7 @@ function activeOf(documents: HeldDocuments, studentId: string): IepDocument | un
  * Puts the student's ACTIVE version out of force. Flushed by itself: one statement for both versions might make the new
  * one ACTIVE first.
  */
-async function supersede(
-  unit: UnitOfWork,
-  change: Change,
-  active: IepDocument,
-  madeHere: boolean,
-): Promise<ChangeEvent> {
-  if (madeHere) {
-    // It must have been ACTIVE to be superseded.
-    await unit.em.flush();
-  }
+async function supersede(unit: UnitOfWork, change: Change, active: IepDocument): Promise<ChangeEvent> {
   const event = enter(unit, change, active, SUPERSEDED, 1);
   await unit.em.flush();
   return event;

@@ -1,30 +1,37 @@
 import { randomUUIDv7 } from 'node:crypto';
-import type { EntityManager } from '@mikro-orm/sql';
 import { Goal } from '../persistence/entities.ts';
+import type { Reader } from '../persistence/unit-of-work.ts';
 import { changedGoal, type KeyedGoal } from './changed-paths.ts';
-import type { GoalContent, IepDocument } from './iep-document.ts';
+import { NO_PROGRESS } from './goal-progress.ts';
+import { findIeps, type GoalContent, type IepDocument } from './iep-document.ts';
 
 /**
  * Makes `goals` those of the version, in this order, and answers them. A goal whose key was there before keeps its row, and
- * its progress with it; a row that stays as it is is not touched.
+ * its progress with it; a row that stays as it is is not touched. One whose key the base has is of the base's lineage.
  */
-export function replaceGoals(
-  em: EntityManager,
+export async function replaceGoals(
+  unit: Reader,
   { iep, goals: before }: IepDocument,
   goals: readonly KeyedGoal[],
-): GoalContent[] {
-  const { districtId } = iep;
+): Promise<GoalContent[]> {
+  const { em } = unit;
+  const { districtId, basedOnIepId } = iep;
   const left = new Map(before.map((goal, position) => [goal.goalKey, { goal, position }]));
+  const comesAnew = goals.some(({ goalKey }) => !left.has(goalKey));
+  const [base] = comesAnew && basedOnIepId ? await findIeps(unit, districtId, [basedOnIepId]) : [];
+  const ofBase = new Map(base?.goals.map((goal) => [goal.goalKey, goal]));
   const after = goals.map((goal, position): GoalContent => {
     const kept = left.get(goal.goalKey);
     left.delete(goal.goalKey);
     if (kept === undefined) {
       const id = randomUUIDv7();
-      em.create(Goal, { ...goal, districtId, id, iep, lineageId: id, position });
-      return { ...goal, id };
+      const { lineageId, progressStatus, progress } = ofBase.get(goal.goalKey) ?? { lineageId: id, ...NO_PROGRESS };
+      em.create(Goal, { ...goal, districtId, id, iep, lineageId, position });
+      return { ...goal, id, lineageId, progressStatus, progress };
     }
     if (kept.position !== position || changedGoal(kept.goal, goal).length > 0) {
-      const row = em.merge(Goal, { ...kept.goal, districtId, iep, position: kept.position });
+      const { progress: _progress, progressStatus: _status, ...columns } = kept.goal;
+      const row = em.merge(Goal, { ...columns, districtId, iep, position: kept.position });
       Object.assign(row, goal, { position });
     }
     return { ...kept.goal, ...goal };

@@ -70,7 +70,7 @@ async function updateTogether(
       await unit.em.flush();
     }
     changed.add(iepId);
-    return { document: { iep, goals: replaceGoals(unit.em, before, goals) }, events: [event] };
+    return { document: { iep, goals: await replaceGoals(unit, before, goals) }, events: [event] };
   });
 }
 
