@@ -7,6 +7,7 @@ import { IepChangeType } from '../src/gen/iep/v1/watch_pb.ts';
 import { describeOnBoth, expectInvariants } from './support/databases.ts';
 import { createAtOnce, newIep, newStudent } from './support/samples.ts';
 import { clientsOf, type LogLines, type RunningService, startInProcess } from './support/service.ts';
+import { as, COMPLETE, iepIn, move } from './support/lifecycle.ts';
 import type { TestDatabase } from './support/sql.ts';
 import { expectLedger, toldOf, versionsOf, watch, watchFromNow } from './support/watching.ts';
 
@@ -30,6 +31,9 @@ describeOnBoth('WatchIeps', (backend) => {
     await expectInvariants(database);
     await database.drop();
   });
+
+  const nameOf = (names: Record<string, number>, number: number) =>
+    Object.keys(names).find((name) => names[name] === number);
 
   const clients = () => Object.entries(clientsOf(service));
 
@@ -89,45 +93,54 @@ describeOnBoth('WatchIeps', (backend) => {
     await Promise.all([...own, all].map((watching) => watching.cancel()));
   });
 
-  it.each([
-    ['UpdateIep', null, null, IepChangeType.UPDATED],
-    ['SubmitIep', 'DRAFT', 'UNDER_REVIEW', IepChangeType.STATUS_CHANGED],
-    ['ReturnIep', 'UNDER_REVIEW', 'RETURNED', IepChangeType.STATUS_CHANGED],
-    ['ApproveIep', 'UNDER_REVIEW', 'APPROVED', IepChangeType.STATUS_CHANGED],
-    ['ActivateIep', 'APPROVED', 'ACTIVE', IepChangeType.STATUS_CHANGED],
-    ['ActivateIep', 'ACTIVE', 'SUPERSEDED', IepChangeType.STATUS_CHANGED],
-    ['EndIep', 'ACTIVE', 'ENDED', IepChangeType.STATUS_CHANGED],
-    ['DiscardIep', 'RETURNED', 'DISCARDED', IepChangeType.STATUS_CHANGED],
-    ['RecordGoalProgress', null, null, IepChangeType.PROGRESS_RECORDED],
-  ])('tells of %s from %s to %s', async (rpc, from, to, type) => {
-    const studentId = await newStudent(service.client);
-    const iep = await newIep(service.client, studentId);
-    const watching = await watchFromNow(service.client, { studentId });
-    const eventId = randomUUID();
-    await database.query(
-      `insert into events (district_id, id, rpc, request_index, actor, event_time, student_id, iep_id, from_status,
-         to_status, row_version, changed_paths)
-       values ('default', ?, ?, 0, 'Ms. Ng', ?, ?, ?, ?, ?, 2, '[]')`,
-      eventId,
-      rpc,
-      backend.instant(new Date(1.7e12)),
-      studentId,
-      iep.id,
-      from,
-      to,
+  it('tells of every step of a life, and who made it', async () => {
+    const { client } = service;
+    const studentId = await newStudent(client);
+    const watching = await watchFromNow(client, { studentId });
+    const old = await iepIn(client, 'ACTIVE', { studentId });
+    const { id } = await newIep(client, studentId);
+    await client.updateIep({ iep: { id, etag: '*', ...COMPLETE } }, as('teacher'));
+    await move(client, id, 'submitIep');
+    await move(client, id, 'returnIep', { comment: 'the baseline is last year\u2019s' });
+    await move(client, id, 'submitIep');
+    await move(client, id, 'approveIep');
+    await move(client, id, 'activateIep');
+    await client.recordGoalProgress(
+      { iepId: id, goalKey: COMPLETE.goals[0]!.goalKey, note: 'Reads more.' },
+      as('aide'),
     );
-    await toldOf(watching, 1);
-    expect(watching.changes).toMatchObject([
-      {
-        eventId,
-        type,
-        iep,
-        fromStatus: IepStatus[(from ?? 'UNSPECIFIED') as 'DRAFT'],
-        toStatus: IepStatus[(to ?? 'UNSPECIFIED') as 'DRAFT'],
-        actor: 'Ms. Ng',
-      },
+    await move(client, id, 'endIep', { comment: 'moved away' });
+    const { id: other } = await newIep(client, studentId);
+    await move(client, other, 'discardIep', { comment: 'by mistake' });
+    await toldOf(watching, 16);
+    const steps = watching.changes.map(({ type, iep, fromStatus, toStatus }) =>
+      [iep!.version, nameOf(IepChangeType, type), nameOf(IepStatus, fromStatus), nameOf(IepStatus, toStatus)].join(' '),
+    );
+    const moved = (version: number, from: string, to: string) => `${version} STATUS_CHANGED ${from} ${to}`;
+    expect(steps).toEqual([
+      '1 CREATED UNSPECIFIED DRAFT',
+      moved(1, 'DRAFT', 'UNDER_REVIEW'),
+      moved(1, 'UNDER_REVIEW', 'APPROVED'),
+      moved(1, 'APPROVED', 'ACTIVE'),
+      '2 CREATED UNSPECIFIED DRAFT',
+      '2 UPDATED UNSPECIFIED UNSPECIFIED',
+      moved(2, 'DRAFT', 'UNDER_REVIEW'),
+      moved(2, 'UNDER_REVIEW', 'RETURNED'),
+      moved(2, 'RETURNED', 'UNDER_REVIEW'),
+      moved(2, 'UNDER_REVIEW', 'APPROVED'),
+      moved(1, 'ACTIVE', 'SUPERSEDED'),
+      moved(2, 'APPROVED', 'ACTIVE'),
+      '2 PROGRESS_RECORDED UNSPECIFIED UNSPECIFIED',
+      moved(2, 'ACTIVE', 'ENDED'),
+      '3 CREATED UNSPECIFIED DRAFT',
+      moved(3, 'DRAFT', 'DISCARDED'),
     ]);
-    expect(timestampDate(watching.changes[0]!.changeTime!).getTime()).toBe(1.7e12);
+    expect(watching.changes.find(({ type }) => type === IepChangeType.UPDATED)).toMatchObject({ actor: 'teacher' });
+    expect(watching.changes.find(({ type }) => type === IepChangeType.PROGRESS_RECORDED)).toMatchObject({
+      actor: 'aide',
+    });
+    expect(watching.changes.at(-1)?.iep).toMatchObject({ id: other });
+    expect(old.studentId).toBe(studentId);
     await watching.cancel();
   });
 

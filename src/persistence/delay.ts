@@ -47,7 +47,10 @@ export function createDelayGauge(now: () => number = Date.now) {
   };
 }
 
-/** How many milliseconds a job takes of late, those that run at once counted together. */
+/** So many jobs make a pace: a single slow one is none. */
+const PACE_JOBS = 100;
+
+/** How many milliseconds a job takes of late, those that run at once counted together; 0 while too few have run. */
 export function createPaceGauge(now: () => number = Date.now) {
   let since = now();
   let done = 0;
@@ -56,9 +59,9 @@ export function createPaceGauge(now: () => number = Date.now) {
     note(jobs: number): void {
       done += jobs;
       const elapsed = now() - since;
-      if (elapsed >= WINDOW_MS) {
-        // An idle time is nobody's pace.
-        msPerJob = elapsed < 10 * WINDOW_MS ? elapsed / Math.max(1, done) : 0;
+      const isPace = done >= PACE_JOBS && elapsed >= WINDOW_MS;
+      if (isPace || elapsed >= 10 * WINDOW_MS) {
+        msPerJob = isPace ? elapsed / done : 0;
         since = now();
         done = 0;
       }
