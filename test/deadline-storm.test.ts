@@ -35,10 +35,10 @@ describeOnBoth('a storm of deadlines', (backend) => {
       const requestId = randomUUID();
       const request = { studentId, academicYear, requestId };
       if (randomInt(5) > 0) {
-        return { requestId, answer: await client.createIep(request, { timeoutMs: randomInt(1, 101) }) };
+        return { requestId, answer: await client.createIep(request, { timeoutMs: randomInt(1, 301) }) };
       }
       const caller = new AbortController();
-      setTimeout(() => caller.abort(), randomInt(0, 101));
+      setTimeout(() => caller.abort(), randomInt(0, 301));
       return { requestId, answer: await client.createIep(request, { signal: caller.signal }) };
     }
 
@@ -71,18 +71,22 @@ describeOnBoth('a storm of deadlines', (backend) => {
     it('tells every caller the truth, and leaves nothing behind', async () => {
       const cold = await Promise.all(Array.from({ length: 50 }, () => newStudent(service.client)));
       const calls: Promise<Asked>[] = [];
+      let inFlight = 0;
       const { promise: sent, resolve: end } = Promise.withResolvers<void>();
       const meddling = meddle(sent);
       while (calls.length < 2500) {
         for (let wave = randomInt(1, 20); wave > 0; wave--) {
           const year = 2000 + randomInt(50);
-          calls.push(
+          const call =
             randomInt(2) === 0
               ? ask(hot[randomInt(2)]!, YEAR)
-              : ask(cold[randomInt(cold.length)]!, `${year}-${year + 1}`),
-          );
+              : ask(cold[randomInt(cold.length)]!, `${year}-${year + 1}`);
+          inFlight++;
+          calls.push(call.finally(() => inFlight--));
         }
         await sleep(randomInt(5, 35));
+        // On a slow machine, a storm as heavy as it can bear.
+        await vi.waitUntil(() => inFlight < 100, { interval: 5, timeout: 10_000 });
       }
       const asked = await Promise.all(calls);
       end();
@@ -104,14 +108,14 @@ describeOnBoth('a storm of deadlines', (backend) => {
 describe('a storm of deadlines on chains of their own', () => {
   it('leaves a service that serves the next call at once', async () => {
     const database = await postgresql.create();
-    const service = await startProcess(database.url, { POOL_SIZE: '2' });
+    const service = await startProcess(database.url, { POOL_SIZE: '1' });
     const client = openRawClient(service.grpcUrl);
-    const students = await Promise.all(Array.from({ length: 12 }, () => newStudent(service.client)));
-    const [held, waiting, next] = [students.slice(0, 2), students[2]!, students.slice(3)];
-    const release = await occupy(database, ...held);
-    // They take both connections, so that nobody else's turn comes.
-    const patient = held.map((studentId) => client.createIep({ studentId, academicYear: YEAR }));
-    await vi.waitUntil(async () => (await database.query('select 1 from pg_locks where not granted')).length === 2);
+    const students = await Promise.all(Array.from({ length: 11 }, () => newStudent(service.client)));
+    const [held, waiting, next] = [students[0]!, students[1]!, students.slice(2)];
+    const release = await occupy(database, held);
+    // It takes the connection, so that nobody else's turn comes.
+    const patient = [client.createIep({ studentId: held, academicYear: YEAR })];
+    await vi.waitUntil(async () => (await database.query('select 1 from pg_locks where not granted')).length === 1);
     const gone: Answer[] = [];
     while (gone.length < 10_000) {
       const calls = Array.from({ length: 1000 }, () =>
@@ -123,7 +127,7 @@ describe('a storm of deadlines on chains of their own', () => {
     await release();
     console.log('chains of their own:', tally(gone));
     expect([...new Set(gone.map(({ code }) => code))]).toEqual(['DEADLINE_EXCEEDED']);
-    expect(tally(await Promise.all(patient))).toEqual({ 'OK/yes': 3 });
+    expect(tally(await Promise.all(patient))).toEqual({ 'OK/yes': 2 });
     const answers = await Promise.all(
       next.map((studentId) => client.createIep({ studentId, academicYear: YEAR }, { timeoutMs: 10_000 })),
     );

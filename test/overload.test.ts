@@ -21,9 +21,9 @@ describeOnBoth('a service whose writers are all held', (backend) => {
 
   beforeEach(async () => {
     database = await backend.create();
-    service = await startInProcess(database.url, { LOG_LEVEL: 'info', POOL_SIZE: '5' });
+    service = await startInProcess(database.url, { LOG_LEVEL: 'info', POOL_SIZE: '7' });
     client = openRawClient(service.grpcUrl);
-    // As many as may write at once on a pool of 5.
+    // As many as may wait for another process at once on a pool of 7.
     held = await Promise.all(Array.from({ length: 4 }, () => newStudent(service.client)));
     release = await occupy(database, ...held);
   });
@@ -38,7 +38,7 @@ describeOnBoth('a service whose writers are all held', (backend) => {
   const create = (studentId: string) => client.createIep(chainOf(studentId));
   const writers = backend.name === 'SQLite' ? 1 : 4;
 
-  /** Takes every connection that writers may have. */
+  /** Takes every connection that may wait. */
   async function holdAll() {
     const calls = held.map(create);
     await vi.waitUntil(async () => (await countWaits(database, service.log)) >= writers, { timeout: 10_000 });

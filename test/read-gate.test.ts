@@ -7,7 +7,7 @@ function reads(concurrency: number, limit: number) {
   const started: string[] = [];
   const ends = new Map<string, () => void>();
   const read = (name: string, signal = new AbortController().signal) =>
-    pass(signal, () => {
+    pass({ signal, deadline: Infinity }, () => {
       started.push(name);
       const { promise, resolve } = Promise.withResolvers<string>();
       ends.set(name, () => resolve(name));
@@ -49,9 +49,9 @@ describe('the read gate', () => {
 
   it('passes the place on after a read that fails', async () => {
     const pass = createReadGate(1);
-    const { signal } = new AbortController();
-    const failing = pass(signal, () => Promise.reject(new Error('broken')));
-    const next = pass(signal, async () => 'read');
+    const call = { signal: new AbortController().signal, deadline: Infinity };
+    const failing = pass(call, () => Promise.reject(new Error('broken')));
+    const next = pass(call, async () => 'read');
     await expect(failing).rejects.toThrow('broken');
     expect(await next).toBe('read');
   });

@@ -48,8 +48,8 @@ const aStep = (mostAtOnce: number): fc.Arbitrary<Step> =>
   );
 
 const aConcurrency: fc.Arbitrary<LaneConcurrency> = fc
-  .record({ shared: fc.integer({ min: 1, max: 3 }), more: fc.nat({ max: 2 }) })
-  .map(({ shared, more }) => ({ shared, total: shared + more }));
+  .record({ shared: fc.integer({ min: 1, max: 3 }), own: fc.integer({ min: 1, max: 3 }), less: fc.nat({ max: 5 }) })
+  .map(({ shared, own, less }) => ({ shared, own, total: Math.max(1, shared + own - less) }));
 
 const smallLimits: fc.Arbitrary<LaneLimits> = fc.record({
   batchJobs: fc.integer({ min: 1, max: 5 }),
@@ -69,7 +69,7 @@ async function live(concurrency: LaneConcurrency, limits: LaneLimits, steps: rea
       case 'enqueue':
         for (let count = 0; count < step.count; count++) {
           const bytes = Math.floor(step.size * limits.batchBytes);
-          const job = { id: jobs.length, lane: step.lane, kind: step.kind, bytes };
+          const job = { id: jobs.length, lane: step.lane, kind: step.kind, bytes, queuedAt: 0, deadline: Infinity };
           jobs.push(job);
           if (lanes.enqueue(job)) {
             accepted.push(job);
@@ -98,11 +98,12 @@ async function live(concurrency: LaneConcurrency, limits: LaneLimits, steps: rea
 /** Every job and byte that once waited is forgotten. */
 async function expectAllRoom(
   lanes: ReturnType<typeof referee>,
-  { total }: LaneConcurrency,
+  { own, total }: LaneConcurrency,
   limits: LaneLimits,
 ): Promise<void> {
-  const fill = (lane: string, bytes: number) => lanes.enqueue({ id: -1, lane, kind: undefined, bytes });
-  const busy = LANES.slice(0, total);
+  const fill = (lane: string, bytes: number) =>
+    lanes.enqueue({ id: -1, lane, kind: undefined, bytes, queuedAt: 0, deadline: Infinity });
+  const busy = LANES.slice(0, Math.min(own, total));
   expect(busy.map((lane) => fill(lane, 0))).toEqual(busy.map(() => true));
   const room = Math.min(limits.totalJobs, limits.laneJobs * LANES.length);
   for (let job = 0; job < room; job++) {

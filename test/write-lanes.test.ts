@@ -1,22 +1,21 @@
 import { describe, expect, it } from 'vitest';
 import { createWriteLanes, LANE_LIMITS, type LaneJob, type LaneLimits } from '../src/persistence/write-lanes.ts';
+import { turns } from './support/lane-referee.ts';
 
-interface Job {
+interface Job extends LaneJob {
   readonly name: string;
-  readonly kind: unknown;
-  readonly bytes: number;
 }
 
-const SHARED: unknown = 'shared';
+const ANY: LaneJob = { kind: 'shared', bytes: 1, queuedAt: 0, deadline: Infinity };
 
 /** Lanes whose batches end when the test says so; of `total` batches at once, `shared` may be shared. */
-function workshop(total: number, limits: Partial<LaneLimits> = {}, shared = total) {
+function workshop(total: number, limits: Partial<LaneLimits> = {}, shared = total, own = total) {
   const batches: string[][] = [];
   /** Which batches may wait for another process. */
   const waiting: boolean[] = [];
   const ends: ((left: readonly Job[]) => void)[] = [];
   const lanes = createWriteLanes<Job>(
-    { shared, total },
+    { shared, own, total },
     (batch, mayWait) => {
       batches.push(batch.map(({ name }) => name));
       waiting.push(mayWait);
@@ -28,14 +27,14 @@ function workshop(total: number, limits: Partial<LaneLimits> = {}, shared = tota
   );
   /** A job's lane is the first letter of its name. */
   function enqueue(name: string, over: Partial<Job> = {}): Job {
-    const job = { name, kind: SHARED, bytes: 1, ...over };
+    const job = { ...ANY, name, ...over };
     lanes.enqueue(name.slice(0, 1), job);
     return job;
   }
   const cancel = (job: Job) => lanes.cancel(job.name.slice(0, 1), job);
   const finish = async (batch: number, left: readonly Job[] = []) => {
     ends[batch]?.(left);
-    await new Promise((resolve) => void setImmediate(resolve));
+    await turns();
   };
   return { batches, waiting, enqueue, cancel, finish };
 }
@@ -155,19 +154,35 @@ describe('write lanes', () => {
   it('forget lanes that were emptied while they waited, however many', async () => {
     const ran: number[] = [];
     const { promise, resolve } = Promise.withResolvers<never[]>();
-    const lanes = createWriteLanes<LaneJob & { readonly place: number }>({ shared: 1, total: 1 }, ([job]) => {
+    const lanes = createWriteLanes<LaneJob & { readonly place: number }>({ shared: 1, own: 1, total: 1 }, ([job]) => {
       ran.push(job!.place);
       return promise;
     });
     for (let place = 0; place < 20_000; place++) {
-      const job = { place, kind: SHARED, bytes: 1 };
+      const job = { ...ANY, place };
       lanes.enqueue(`${place}`, job);
       lanes.cancel(`${place}`, job);
     }
-    lanes.enqueue('last', { place: 20_000, kind: SHARED, bytes: 1 });
+    lanes.enqueue('last', { ...ANY, place: 20_000 });
     resolve([]);
-    await new Promise((next) => void setImmediate(next));
+    await turns();
     expect(ran).toEqual([0, 20_000]);
+  });
+
+  it('turn a job away when those before it have waited for half of the time that it has', () => {
+    const { enqueue } = workshop(1);
+    enqueue('a1');
+    enqueue('a2', { queuedAt: 1000 });
+    expect(() => enqueue('a3', { queuedAt: 2001, deadline: 4000 })).toThrow('OVERLOADED');
+    expect(() => enqueue('a3', { queuedAt: 2000, deadline: 4000 })).not.toThrow();
+    expect(() => enqueue('b1', { queuedAt: 2001, deadline: 4000 })).not.toThrow();
+  });
+
+  it('leave room for shared batches, however many wait for other processes', () => {
+    const { batches, enqueue } = workshop(3, {}, 1, 2);
+    ['a1', 'b1', 'c1'].forEach((name) => enqueue(name, { kind: undefined }));
+    enqueue('d1');
+    expect(batches).toEqual([['a1'], ['b1'], ['d1']]);
   });
 
   it.each([

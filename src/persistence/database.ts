@@ -3,6 +3,7 @@ import { type Chain, chainKey, type VersionLock } from './dialects/dialect.ts';
 import { dialectOf } from './dialects/dialects.ts';
 import { StorageError } from './errors.ts';
 import { migrateSchema, requireSchema } from './migrate.ts';
+import { isTooLong } from './delay.ts';
 import { createReadGate } from './read-gate.ts';
 import { type Call, createRetryBudget, type Retry, withRetries } from './retry.ts';
 import { createSharedReads, type SharedRead } from './shared-reads.ts';
@@ -12,6 +13,7 @@ import {
   type Reader,
   type SharedWork,
   storageErrorOf,
+  type Task,
   type UnitOfWork,
 } from './unit-of-work.ts';
 import { createWriteLanes } from './write-lanes.ts';
@@ -46,6 +48,8 @@ export interface Database {
     member: Member,
     bytes: number,
   ): Promise<Result>;
+  /** Writes wait for so long that one which arrives now would hardly be done by its deadline. */
+  isOverloaded(deadline: number): boolean;
   /** Runs `work` on committed data, outside a transaction, retried like a unit of work. */
   read<T>(call: Call, work: (reader: Reader) => Promise<T>): Promise<T>;
   /** Like read, for one key of what `work` reads for many: calls that wait share a statement. */
@@ -54,6 +58,9 @@ export interface Database {
   ready(): Promise<void>;
   close(): Promise<void>;
 }
+
+/** What is turned away unread costs the least, so it is sooner than what a lane turns away. */
+const UNREAD_PATIENCE = 0.25;
 
 /** Throws the driver's error when the database cannot be reached, and an error that says so when it lacks tables. */
 export async function openDatabase(options: DatabaseOptions): Promise<Database> {
@@ -76,7 +83,7 @@ export async function openDatabase(options: DatabaseOptions): Promise<Database> 
   }
 
   async function read<T>(call: Call, work: (reader: Reader) => Promise<T>): Promise<T> {
-    const attempt = () => passGate(call.signal, () => work({ em: reader(), sql: dialect.sql }));
+    const attempt = () => passGate(call, () => work({ em: reader(), sql: dialect.sql }));
     // Reading twice does no harm, whatever became of the first time.
     const classify = (error: unknown) => {
       const failure = dialect.classify(error);
@@ -92,13 +99,23 @@ export async function openDatabase(options: DatabaseOptions): Promise<Database> 
 
   const shareRead = createSharedReads(read);
 
-  async function submit(key: string, job: Omit<Job, 'resolve' | 'reject' | 'committing' | 'uncertain' | 'abandoned'>) {
+  async function submit(key: string, task: Task) {
     const lane = dialect.laneOf(key);
     const { promise, resolve, reject } = Promise.withResolvers<unknown>();
-    const queued: Job = { ...job, resolve, reject, committing: false, uncertain: false, abandoned: false };
+    const queued: Job = {
+      ...task,
+      queuedAt: Date.now(),
+      deadline: task.call.deadline,
+      resolve,
+      reject,
+      sealed: false,
+      committing: false,
+      uncertain: false,
+      abandoned: false,
+    };
     lanes.enqueue(lane, queued);
-    return unlessAborted(job.call.signal, promise, () => {
-      if (!lanes.cancel(lane, queued) && (queued.committing || queued.uncertain)) {
+    return unlessAborted(task.call.signal, promise, () => {
+      if (!lanes.cancel(lane, queued) && (queued.sealed || queued.uncertain)) {
         return new StorageError('OUTCOME_UNKNOWN', { deadline: true });
       }
       // From now on its change is not committed, so the answer is exact.
@@ -133,6 +150,8 @@ export async function openDatabase(options: DatabaseOptions): Promise<Database> 
         member,
         work: (unit, members) => work(unit, members as Member[]),
       }) as Promise<Result>,
+
+    isOverloaded: (deadline) => isTooLong(lanes.delayMs(), { queuedAt: Date.now(), deadline }, UNREAD_PATIENCE),
 
     read,
 

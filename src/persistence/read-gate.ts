@@ -1,4 +1,6 @@
+import { isTooLong } from './delay.ts';
 import { StorageError } from './errors.ts';
+import type { Call } from './retry.ts';
 
 /** How many reads may wait. */
 const WAITING_LIMIT = 8192;
@@ -8,15 +10,18 @@ const WAITING_LIMIT = 8192;
  * caller goes away. A pool's own queue would run them even then, and so fall further behind.
  */
 export function createReadGate(concurrency: number, limit = WAITING_LIMIT) {
-  const waiting = new Set<() => void>();
+  /** Since when, in milliseconds since 1970. */
+  const waiting = new Map<() => void, number>();
   let running = 0;
 
-  async function enter(signal: AbortSignal): Promise<void> {
+  async function enter({ deadline, signal }: Call): Promise<void> {
     if (running < concurrency) {
       running++;
       return;
     }
-    if (waiting.size >= limit) {
+    const queuedAt = Date.now();
+    const [since = queuedAt] = waiting.values();
+    if (waiting.size >= limit || isTooLong(queuedAt - since, { queuedAt, deadline })) {
       throw new StorageError('OVERLOADED', { cause: 'queue' });
     }
     const { promise, resolve, reject } = Promise.withResolvers<void>();
@@ -24,7 +29,7 @@ export function createReadGate(concurrency: number, limit = WAITING_LIMIT) {
       waiting.delete(resolve);
       reject(new StorageError('NOT_EXECUTED', {}));
     };
-    waiting.add(resolve);
+    waiting.set(resolve, queuedAt);
     signal.addEventListener('abort', onAbort, { once: true });
     await promise;
     signal.removeEventListener('abort', onAbort);
@@ -32,7 +37,7 @@ export function createReadGate(concurrency: number, limit = WAITING_LIMIT) {
 
   /** Hands its place on, so that nobody can get in between. */
   function leave(): void {
-    const [next] = waiting;
+    const [next] = waiting.keys();
     if (next === undefined) {
       running--;
     } else {
@@ -41,8 +46,8 @@ export function createReadGate(concurrency: number, limit = WAITING_LIMIT) {
     }
   }
 
-  return async function pass<T>(signal: AbortSignal, read: () => Promise<T>): Promise<T> {
-    await enter(signal);
+  return async function pass<T>(call: Call, read: () => Promise<T>): Promise<T> {
+    await enter(call);
     try {
       return await read();
     } finally {

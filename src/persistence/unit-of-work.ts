@@ -2,6 +2,7 @@ import type { MikroORM } from '@mikro-orm/core';
 import type { EntityManager } from '@mikro-orm/sql';
 import { type Chain, chainKey, type Dialect, type SqlFragments, type VersionLock } from './dialects/dialect.ts';
 import { StorageError } from './errors.ts';
+import type { LaneJob } from './write-lanes.ts';
 import { type Call, type Failure, RetriesExhausted, type RetryOptions, withRetries } from './retry.ts';
 
 /** What reads the database. */
@@ -34,8 +35,8 @@ export type SharedWork<Member, Result> = (
   members: readonly Member[],
 ) => Promise<readonly Outcome<Result>[]>;
 
-/** A call that waits for its unit of work, or is in one. */
-export interface Job {
+/** What a call wants of a unit of work. */
+export interface Task {
   /** The work, where calls may share it. */
   readonly kind: unknown;
   readonly bytes: number;
@@ -44,8 +45,14 @@ export interface Job {
   readonly chain: Chain | undefined;
   readonly member: unknown;
   readonly work: SharedWork<unknown, unknown>;
+}
+
+/** A call that waits for its unit of work, or is in one. */
+export interface Job extends Task, LaneJob {
   readonly resolve: (value: unknown) => void;
   readonly reject: (error: unknown) => void;
+  /** Nothing stops its change any more, but a failure. */
+  sealed: boolean;
   /** A COMMIT of its change is under way. */
   committing: boolean;
   /** A COMMIT of its change ended without an answer. */
@@ -61,7 +68,7 @@ export interface UnitsOptions {
   readonly retries: Pick<RetryOptions, 'budget' | 'onRetry'>;
 }
 
-/** A caller went away after its change was flushed. */
+/** A caller went away before its change was on its way. */
 class CallerGone extends Error {}
 
 const NEVER = new AbortController().signal;
@@ -85,16 +92,23 @@ export function createUnits({ orm, dialect, versionLock, retries }: UnitsOptions
       try {
         await em.begin(dialect.transaction);
         const { now, locked } = await lockChains(em, present, remainingMs());
+        if (locked.length === 0) {
+          await em.rollback();
+          return present;
+        }
         const lockStudent = (districtId: string, id: string) => dialect.lockStudent(em, districtId, id, remainingMs());
         const lockIeps = (districtId: string, ids: readonly string[]) => dialect.lockIeps(em, districtId, ids);
         const outcomes = await work(
           { em, sql: dialect.sql, attempt: number, now, lockStudent, lockIeps },
           locked.map(({ member }) => member),
         );
-        await em.flush();
-        if (locked.some(({ abandoned }) => abandoned)) {
-          throw new CallerGone();
+        // From here on a caller who goes away does not hold up those who share the unit: it cannot know what became of its
+        // change. One that has a unit of its own can, up to the COMMIT.
+        if (locked.length > 1) {
+          seal(locked);
         }
+        await em.flush();
+        seal(locked);
         locked.forEach((job) => (job.committing = true));
         await em.commit();
         locked.forEach((job, index) => settle(job, outcomes[index]!));
@@ -121,7 +135,7 @@ export function createUnits({ orm, dialect, versionLock, retries }: UnitsOptions
     function classify(error: unknown): Failure {
       const failure = dialect.classify(error);
       const sent = jobs.filter(({ committing }) => committing);
-      sent.forEach((job) => (job.committing = false));
+      jobs.forEach((job) => (job.sealed = job.committing = false));
       if (failure !== 'ambiguous') {
         return failure;
       }
@@ -144,6 +158,14 @@ export function createUnits({ orm, dialect, versionLock, retries }: UnitsOptions
       return [];
     }
   };
+}
+
+/** Throws CallerGone when the change of a caller who was told that it is not would be. */
+function seal(jobs: readonly Job[]): void {
+  if (jobs.some(({ abandoned }) => abandoned)) {
+    throw new CallerGone();
+  }
+  jobs.forEach((job) => (job.sealed = true));
 }
 
 function settle(job: Job, outcome: Outcome<unknown>): void {

@@ -6,6 +6,8 @@
  *
  * Lanes are about fairness and speed. Correctness does not rest on them: another process has lanes of its own.
  */
+import { setImmediate } from 'node:timers/promises';
+import { createDelayGauge, createPaceGauge, isTooLong } from './delay.ts';
 import { StorageError } from './errors.ts';
 
 export interface LaneJob {
@@ -13,6 +15,9 @@ export interface LaneJob {
   readonly kind: unknown;
   /** Size of what it will write. */
   readonly bytes: number;
+  /** Both in milliseconds since 1970. */
+  readonly queuedAt: number;
+  readonly deadline: number;
 }
 
 export interface LaneLimits {
@@ -33,8 +38,10 @@ export const LANE_LIMITS: LaneLimits = {
 };
 
 export interface WriteLanes<Job extends LaneJob> {
-  /** Throws OVERLOADED when the lane, or all of them together, hold too much. */
+  /** Throws OVERLOADED when the lane, or all of them together, hold too much, or the job would wait for too long. */
   enqueue(lane: string, job: Job): void;
+  /** How long jobs have been waiting of late before they started, at least: those of an idle lane did not wait. */
+  delayMs(): number;
   /** Takes a job out that has not started; says whether it did. */
   cancel(lane: string, job: Job): boolean;
 }
@@ -43,6 +50,8 @@ export interface WriteLanes<Job extends LaneJob> {
 export interface LaneConcurrency {
   /** Those that lanes may share: with more at once, each is smaller. */
   readonly shared: number;
+  /** Those of one lane by itself, which may wait for other processes, and so must leave room for the others. */
+  readonly own: number;
   readonly total: number;
 }
 
@@ -66,18 +75,23 @@ export function createWriteLanes<Job extends LaneJob>(
   /** A lane is here from its first job until its last one has run. */
   const lanes = new Map<string, Lane<Job>>();
   /** Lanes whose next job may start as soon as there is room. */
-  let ready: Lane<Job>[] = [];
-  let running = 0;
-  let sharedRunning = 0;
+  const ready = new Set<Lane<Job>>();
+  const running = { shared: 0, own: 0 };
+  const delay = createDelayGauge();
+  const pace = createPaceGauge();
   let jobs = 0;
   let bytes = 0;
 
   const headOf = (lane: Lane<Job>) => lane.waiting.values().next().value;
   const sharesBatches = (lane: Lane<Job>) => !lane.alone && headOf(lane)?.kind !== undefined;
 
+  function hasRoom(lane: Lane<Job>): boolean {
+    return sharesBatches(lane) ? running.shared < concurrency.shared : running.own < concurrency.own;
+  }
+
   function startReady(): void {
-    while (running < concurrency.total) {
-      const next = ready.find((lane) => sharedRunning < concurrency.shared || !sharesBatches(lane));
+    while (running.shared + running.own < concurrency.total) {
+      const next = ready.values().find(hasRoom);
       if (next === undefined) {
         return;
       }
@@ -90,18 +104,23 @@ export function createWriteLanes<Job extends LaneJob>(
   function takeBatch(first: Lane<Job>, shared: boolean): Map<Lane<Job>, Job[]> {
     const size = { jobs: 0, bytes: 0 };
     const kind = headOf(first)?.kind;
-    ready = ready.filter((lane) => lane !== first);
+    ready.delete(first);
     const batch = new Map([[first, takeFrom(first, kind, size)]]);
     if (shared) {
-      ready = ready.filter((lane) => {
+      for (const lane of ready) {
         const taken = sharesBatches(lane) ? takeFrom(lane, kind, size) : [];
         if (taken.length > 0) {
+          ready.delete(lane);
           batch.set(lane, taken);
         }
-        return taken.length === 0;
-      });
+      }
     }
     return batch;
+  }
+
+  /** At the pace of late. An idle lane waits for the others that are ready, a busy one for itself. */
+  function expectedMs(lane: Lane<Job> | undefined): number {
+    return (lane?.waiting.size ?? ready.size) * pace.read();
   }
 
   function takeFrom(lane: Lane<Job>, kind: unknown, size: { jobs: number; bytes: number }): Job[] {
@@ -125,23 +144,26 @@ export function createWriteLanes<Job extends LaneJob>(
   }
 
   async function runBatch(batch: Map<Lane<Job>, Job[]>, shared: boolean): Promise<void> {
-    running++;
-    sharedRunning += shared ? 1 : 0;
+    const quota = shared ? 'shared' : 'own';
+    running[quota]++;
     const all = [...batch.values()].flat();
     forget(all);
-    const left = new Set(all.length > 0 ? await run(all, !shared) : []);
+    delay.note(Date.now() - all[0]!.queuedAt);
+    const left = new Set(await run(all, !shared));
+    pace.note(all.length - left.size);
     for (const [lane, taken] of batch) {
       const back = taken.filter((job) => left.has(job));
       lane.alone ||= back.length > 0;
       putBack(lane, back);
       if (lane.waiting.size > 0) {
-        ready.push(lane);
+        ready.add(lane);
       } else {
         lanes.delete(lane.name);
       }
     }
-    running--;
-    sharedRunning -= shared ? 1 : 0;
+    running[quota]--;
+    // Answers leave and requests arrive before the next batch is taken: on SQLite nothing else would give way to them.
+    await setImmediate();
     startReady();
   }
 
@@ -163,12 +185,15 @@ export function createWriteLanes<Job extends LaneJob>(
   }
 
   return {
+    delayMs: () => delay.read(),
     enqueue(name, job) {
       const lane = lanes.get(name);
+      const head = lane && headOf(lane);
       if (
         jobs >= limits.totalJobs ||
         bytes + job.bytes > limits.totalBytes ||
-        (lane?.waiting.size ?? 0) >= limits.laneJobs
+        (lane?.waiting.size ?? 0) >= limits.laneJobs ||
+        isTooLong(Math.max(head === undefined ? 0 : job.queuedAt - head.queuedAt, expectedMs(lane)), job)
       ) {
         throw new StorageError('OVERLOADED', { cause: 'queue' });
       }
@@ -176,16 +201,21 @@ export function createWriteLanes<Job extends LaneJob>(
       if (lane === undefined) {
         const opened = { name, waiting: new Set([job]), alone: false };
         lanes.set(name, opened);
-        ready.push(opened);
+        ready.add(opened);
         startReady();
       } else {
         lane.waiting.add(job);
       }
     },
     cancel(name, job) {
-      const removed = lanes.get(name)?.waiting.delete(job) ?? false;
-      if (removed) {
+      const lane = lanes.get(name);
+      const removed = lane?.waiting.delete(job) ?? false;
+      if (lane !== undefined && removed) {
         forget([job]);
+        if (lane.waiting.size === 0 && ready.delete(lane)) {
+          lanes.delete(name);
+        }
+        startReady();
       }
       return removed;
     },

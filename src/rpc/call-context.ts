@@ -14,11 +14,14 @@ export const identityKey = createContextKey<Identity>(
   { description: 'identity' },
 );
 
-/** On whose behalf a handler runs. Both listeners give every call a deadline. */
+/** Milliseconds since 1970. Both listeners give every call one. */
+export const deadlineKey = createContextKey(Infinity, { description: 'deadline' });
+
+/** On whose behalf a handler runs. */
 export function callerOf(context: HandlerContext): Caller {
   return {
     ...context.values.get(identityKey),
-    deadline: Date.now() + (context.timeoutMs() ?? 0),
+    deadline: context.values.get(deadlineKey),
     signal: context.signal,
   };
 }

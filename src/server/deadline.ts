@@ -25,15 +25,20 @@ const GRPC_TIMEOUT = 'grpc-timeout';
 /** https://github.com/grpc/grpc/blob/master/doc/PROTOCOL-HTTP2.md#requests */
 const GRPC_UNIT_MS: Record<string, number> = { H: 3_600_000, M: 60_000, S: 1000, m: 1, u: 1e-3, n: 1e-6 };
 
-/** Writes the working time into the headers of a Connect or gRPC-Web request. A malformed one is left to the protocol. */
-export function boundHeaders(headers: Record<string, string | string[] | undefined>, deadlines: Deadlines): void {
+/**
+ * Writes the working time into the headers of a Connect or gRPC-Web request, and answers it. A malformed one is left to
+ * the protocol.
+ */
+export function boundHeaders(headers: Record<string, string | string[] | undefined>, deadlines: Deadlines): number {
   const grpcWeb = String(headers['content-type']).startsWith('application/grpc-web');
   const name = grpcWeb ? GRPC_TIMEOUT : CONNECT_TIMEOUT;
   const given = headers[name];
   const requestedMs = typeof given === 'string' ? timeoutMs(grpcWeb, given) : undefined;
+  const workingMs = workingTimeMs(requestedMs, deadlines);
   if (given === undefined || requestedMs !== undefined) {
-    headers[name] = `${workingTimeMs(requestedMs, deadlines)}${grpcWeb ? 'm' : ''}`;
+    headers[name] = `${workingMs}${grpcWeb ? 'm' : ''}`;
   }
+  return workingMs;
 }
 
 function timeoutMs(grpcWeb: boolean, value: string): number | undefined {

@@ -25,7 +25,7 @@ import {
 } from '@grpc/grpc-js';
 import { StatusSchema } from '../gen/google/rpc/status_pb.ts';
 import { IEPService } from '../gen/iep/v1/iep_service_pb.ts';
-import { requestIdKey } from '../rpc/call-context.ts';
+import { deadlineKey, requestIdKey } from '../rpc/call-context.ts';
 import { decodeBinary } from '../rpc/decode.ts';
 import { toConnectError } from '../rpc/errors.ts';
 import { type Deadlines, workingTimeMs } from './deadline.ts';
@@ -80,14 +80,15 @@ function unary({ method, impl }: UnarySpec, interceptors: readonly Interceptor[]
     const canceller = new AbortController();
     // Fires after every call; once there is a reply nobody listens any more.
     call.on('cancelled', () => canceller.abort(GONE));
-    const values = createContextValues();
+    const timeoutMs = workingTimeMs(requestedMs(call), deadlines);
+    const values = createContextValues().set(deadlineKey, Date.now() + timeoutMs);
     const context = createHandlerContext({
       service: IEPService,
       method,
       protocolName: 'grpc',
       requestMethod: 'POST',
       url,
-      timeoutMs: workingTimeMs(requestedMs(call), deadlines),
+      timeoutMs,
       requestSignal: canceller.signal,
       requestHeader: headersOf(call.metadata),
       contextValues: values,

@@ -1,5 +1,5 @@
 import { subscribe, unsubscribe } from 'node:diagnostics_channel';
-import type { ServerHttp2Stream } from 'node:http2';
+import type { Http2Session, ServerHttp2Stream } from 'node:http2';
 import { type DescFile, toBinary } from '@bufbuild/protobuf';
 import { FileDescriptorProtoSchema } from '@bufbuild/protobuf/wkt';
 import type { Interceptor, ServiceImpl } from '@connectrpc/connect';
@@ -36,8 +36,14 @@ export interface GrpcListener {
 }
 
 /**
- * grpc-js counts a timeout in 32 bits, where 30 days are over before they begin, and offers no way in before it does. Node
- * tells of every HTTP/2 request first.
+ * What all calls of a connection may send before they are read. HTTP/2's 64 KiB are 45 documents: others would wait at the
+ * client, unseen, while their deadlines pass.
+ */
+const CONNECTION_WINDOW_BYTES = 8 * 1024 * 1024;
+
+/**
+ * grpc-js counts a timeout in 32 bits, where 30 days are over before they begin, and offers no way in before it does, nor to
+ * the window. Node tells of every HTTP/2 request first.
  */
 const REQUEST_ARRIVES = 'http2.server.stream.created';
 
@@ -62,20 +68,26 @@ export async function openGrpcListener(host: string, port: number, options: List
       error ? reject(error) : resolve(actual),
     );
   });
-  const cutTimeout = (message: unknown) => {
+  const widened = new WeakSet<Http2Session>();
+  const onRequest = (message: unknown) => {
     const { stream, headers } = message as RequestArrives;
+    const { session } = stream;
     // Every server of the process is told of.
-    if (stream.session?.socket.localPort === bound) {
+    if (session?.socket.localPort === bound) {
       cutGrpcTimeout(headers, options.deadlines);
+      if (!widened.has(session)) {
+        widened.add(session);
+        session.setLocalWindowSize(CONNECTION_WINDOW_BYTES);
+      }
     }
   };
-  subscribe(REQUEST_ARRIVES, cutTimeout);
+  subscribe(REQUEST_ARRIVES, onRequest);
   return {
     port: bound,
     setServing: (serving) => health.setStatus(IEPService.typeName, serving ? 'SERVING' : 'NOT_SERVING'),
     finish: () => new Promise((resolve) => server.tryShutdown(() => resolve())),
     destroy() {
-      unsubscribe(REQUEST_ARRIVES, cutTimeout);
+      unsubscribe(REQUEST_ARRIVES, onRequest);
       server.forceShutdown();
     },
   };

@@ -9,6 +9,7 @@ import {
 } from '@connectrpc/connect-node';
 import { IEPService } from '../gen/iep/v1/iep_service_pb.ts';
 import type { Logger } from '../log.ts';
+import { deadlineKey } from '../rpc/call-context.ts';
 import { boundHeaders } from './deadline.ts';
 import type { ListenerOptions } from './grpc-listener.ts';
 import { MAX_REQUEST_BYTES } from './limits.ts';
@@ -61,8 +62,8 @@ export async function openHttpListener(
       response.writeHead(404).end();
       return;
     }
-    boundHeaders(request.headers, deadlines);
-    const universal = universalRequestFromNodeRequest(request, response, undefined, createContextValues());
+    const values = createContextValues().set(deadlineKey, Date.now() + boundHeaders(request.headers, deadlines));
+    const universal = universalRequestFromNodeRequest(request, response, undefined, values);
     await universalResponseToNodeResponse(await handler(await readBody(handler, universal)), response);
   }
 

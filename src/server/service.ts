@@ -7,6 +7,7 @@ import { trustUserHeader } from '../rpc/interceptors/authenticate.ts';
 import { mapErrors } from '../rpc/interceptors/map-errors.ts';
 import { observe } from '../rpc/interceptors/observe.ts';
 import { refuseWhileDraining } from '../rpc/interceptors/refuse-while-draining.ts';
+import { refuseWhenOverloaded } from '../rpc/interceptors/refuse-when-overloaded.ts';
 import { probeDatabase } from './database-probe.ts';
 import { drain } from './drain.ts';
 import { openGrpcListener } from './grpc-listener.ts';
@@ -42,7 +43,13 @@ export async function startService(config: Config, log: Logger): Promise<Service
     const draining = new AbortController();
     const options = {
       service: createIepService(db),
-      interceptors: [observe(log), mapErrors, refuseWhileDraining(draining.signal), trustUserHeader],
+      interceptors: [
+        observe(log),
+        mapErrors,
+        refuseWhileDraining(draining.signal),
+        refuseWhenOverloaded(db),
+        trustUserHeader,
+      ],
       deadlines: config.deadlines,
       log,
     };

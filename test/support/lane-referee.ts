@@ -1,4 +1,5 @@
 /** The rules of the write lanes, and a referee who holds every step of real lanes against them. */
+import { setImmediate } from 'node:timers/promises';
 import { expect } from 'vitest';
 import { createWriteLanes, type LaneConcurrency, type LaneLimits } from '../../src/persistence/write-lanes.ts';
 
@@ -7,6 +8,8 @@ export interface Job {
   readonly lane: string;
   readonly kind: unknown;
   readonly bytes: number;
+  readonly queuedAt: number;
+  readonly deadline: number;
 }
 
 type Fate = 'waits' | 'runs' | 'done' | 'cancelled';
@@ -15,8 +18,8 @@ type Fate = 'waits' | 'runs' | 'done' | 'cancelled';
 interface Lane {
   readonly waiting: Job[];
   running: boolean;
-  /** A batch of it came back in part, and it was not idle since. Nobody can tell when all that waited was cancelled. */
-  alone: boolean | 'perhaps';
+  /** A batch of it came back in part, and it was not idle since. */
+  alone: boolean;
   /** Batches that started while it could have started one. */
   passedOver: number;
 }
@@ -25,6 +28,12 @@ interface Batch {
   readonly jobs: readonly Job[];
   readonly mayWait: boolean;
   readonly end: (left: readonly Job[]) => void;
+}
+
+/** Between two batches the lanes let the event loop turn once. */
+export async function turns(): Promise<void> {
+  await setImmediate();
+  await setImmediate();
 }
 
 export const LANES = ['a', 'b', 'c', 'd'];
@@ -43,10 +52,12 @@ export function referee(concurrency: LaneConcurrency, limits: LaneLimits) {
   const waiting = () => [...lanes.values()].flatMap((lane) => lane.waiting);
   const ready = () => [...lanes.values()].filter((lane) => !lane.running && lane.waiting.length > 0);
   const sharedRunning = () => running.filter(({ mayWait }) => !mayWait).length;
+  const ownRunning = () => running.filter(({ mayWait }) => mayWait).length;
   /** Whether the lane's next batch is one that others may join. */
-  const shares = (lane: Lane) => lane.alone !== true && lane.waiting[0]?.kind !== undefined;
+  const shares = (lane: Lane) => !lane.alone && lane.waiting[0]?.kind !== undefined;
   const hasRoom = (lane: Lane) =>
-    running.length < concurrency.total && (!shares(lane) || sharedRunning() < concurrency.shared);
+    running.length < concurrency.total &&
+    (shares(lane) ? sharedRunning() < concurrency.shared : ownRunning() < concurrency.own);
   const tested = createWriteLanes<Job>(concurrency, start, limits);
 
   function start(jobs: readonly Job[], mayWait: boolean): Promise<readonly Job[]> {
@@ -72,8 +83,9 @@ export function referee(concurrency: LaneConcurrency, limits: LaneLimits) {
       expect(jobs[0]!.kind, 'kind of jobs that share a batch').toBeDefined();
     }
     if (mayWait) {
+      expect(ownRunning(), 'batches at once that may wait').toBeLessThan(concurrency.own);
       expect(taking.size, 'lanes of a batch that may wait').toBe(1);
-      expect(jobs[0]!.kind === undefined || [...taking][0]!.alone, 'a reason to wait').not.toBe(false);
+      expect(jobs[0]!.kind === undefined || [...taking][0]!.alone, 'a reason to wait').toBe(true);
     } else {
       expect(sharedRunning(), 'shared batches at once').toBeLessThan(concurrency.shared);
       expect(jobs[0]!.kind, 'kind of jobs that share a batch').toBeDefined();
@@ -88,7 +100,7 @@ export function referee(concurrency: LaneConcurrency, limits: LaneLimits) {
       const taken = jobs.filter((job) => laneOf(job) === lane);
       expect(lane.waiting.splice(0, taken.length), 'order of arrival').toEqual(taken);
       lane.running = true;
-      lane.alone = mayWait && lane.alone !== false;
+      lane.alone &&= mayWait;
       lane.passedOver = 0;
     }
     jobs.forEach((job) => fates.set(job, 'runs'));
@@ -98,7 +110,7 @@ export function referee(concurrency: LaneConcurrency, limits: LaneLimits) {
   /** Heads of lanes that the batch had room for. */
   function couldHaveJoined(jobs: readonly Job[], mayWait: boolean, taking: ReadonlySet<Lane>): Job[] {
     const [{ kind }] = jobs as [Job];
-    const others = mayWait ? [] : ready().filter(({ alone }) => alone === false);
+    const others = mayWait ? [] : ready().filter(({ alone }) => !alone);
     return [...others, ...taking]
       .flatMap((lane) => lane.waiting.slice(0, 1))
       .filter(
@@ -139,16 +151,17 @@ export function referee(concurrency: LaneConcurrency, limits: LaneLimits) {
 
   function cancel(job: Job): void {
     const waits = fates.get(job) === 'waits';
-    expect(tested.cancel(job.lane, job)).toBe(waits);
     if (waits) {
       const lane = laneOf(job);
       lane.waiting.splice(lane.waiting.indexOf(job), 1);
       fates.set(job, 'cancelled');
       if (lane.waiting.length === 0 && !lane.running) {
         lane.passedOver = 0;
-        lane.alone &&= 'perhaps';
+        lane.alone = false;
       }
     }
+    // What waited behind it may start at once.
+    expect(tested.cancel(job.lane, job)).toBe(waits);
     expectBusy();
   }
 
@@ -159,11 +172,11 @@ export function referee(concurrency: LaneConcurrency, limits: LaneLimits) {
     for (const lane of new Set(batch.jobs.map(laneOf))) {
       const back = left.filter((job) => laneOf(job) === lane);
       lane.waiting.unshift(...back);
-      lane.alone = (lane.alone === true || back.length > 0) && lane.waiting.length > 0;
+      lane.alone = (lane.alone || back.length > 0) && lane.waiting.length > 0;
       lane.running = false;
     }
     batch.end(left);
-    await new Promise((resolve) => void setImmediate(resolve));
+    await turns();
     expectBusy();
   }
 

@@ -12,7 +12,8 @@ export interface TestDatabase {
 }
 
 export function connectPostgreSql(url: string, remove: () => Promise<unknown> = async () => undefined): TestDatabase {
-  const pool = new Pool({ connectionString: url, max: 1 });
+  // Not ended while idle: a test may hold a lock in it.
+  const pool = new Pool({ connectionString: url, max: 1, idleTimeoutMillis: 0 });
   // A connection that a test ends is no news.
   pool.on('error', () => undefined);
   return {

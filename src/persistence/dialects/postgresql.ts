@@ -135,7 +135,7 @@ export const postgresql: Dialect = {
   writers(poolSize) {
     // The rest stays free for reads, whatever the writers do.
     const total = poolSize < 3 ? poolSize : poolSize - Math.ceil(poolSize / 5);
-    return { shared: Math.min(SHARED_UNITS, total), total };
+    return { shared: Math.min(SHARED_UNITS, total), own: Math.max(1, total - 1), total };
   },
   readers: (poolSize) => Math.max(1, poolSize - SHARED_UNITS),
   laneOf: (key) => key,

@@ -69,7 +69,7 @@ export const sqlite: Dialect = {
       },
     };
   },
-  writers: () => ({ shared: 1, total: 1 }),
+  writers: () => ({ shared: 1, own: 1, total: 1 }),
   // They run in this process, one after the other.
   readers: () => 1,
   // One writer per file.

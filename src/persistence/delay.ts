@@ -1,0 +1,68 @@
+/** How long calls wait before they start, and whether another one should. */
+
+/** Whoever would wait for longer than this share of its time is not likely to be done in time. */
+const PATIENCE = 0.5;
+/** A wait that is no sign of overload, however short a caller's time is. */
+const SHORT_MS = 50;
+
+/**
+ * A queue in which every call waits for about as long as its caller does serves nobody: each is given up when its turn
+ * comes. So a call is turned away at once when those before it have waited for half of the time that it has.
+ */
+export function isTooLong(
+  delayMs: number,
+  { queuedAt, deadline }: { queuedAt: number; deadline: number },
+  patience = PATIENCE,
+): boolean {
+  return delayMs > Math.max(SHORT_MS, (deadline - queuedAt) * patience);
+}
+
+const WINDOW_MS = 100;
+
+/** The least delay of the last one to two windows: what is left of a queue that a burst has made is no overload. */
+export function createDelayGauge(now: () => number = Date.now) {
+  const empty = (start: number) => ({ start, least: Infinity });
+  let current = empty(0);
+  let previous = empty(0);
+
+  function turn(): void {
+    const time = now();
+    if (time >= current.start + WINDOW_MS) {
+      previous = time < current.start + 2 * WINDOW_MS ? current : empty(time);
+      current = empty(time);
+    }
+  }
+
+  return {
+    note(delayMs: number): void {
+      turn();
+      current.least = Math.min(current.least, delayMs);
+    },
+    /** 0 when nothing has started of late. */
+    read(): number {
+      turn();
+      const least = Math.min(current.least, previous.least);
+      return least === Infinity ? 0 : least;
+    },
+  };
+}
+
+/** How many milliseconds a job takes of late, those that run at once counted together. */
+export function createPaceGauge(now: () => number = Date.now) {
+  let since = now();
+  let done = 0;
+  let msPerJob = 0;
+  return {
+    note(jobs: number): void {
+      done += jobs;
+      const elapsed = now() - since;
+      if (elapsed >= WINDOW_MS) {
+        // An idle time is nobody's pace.
+        msPerJob = elapsed < 10 * WINDOW_MS ? elapsed / Math.max(1, done) : 0;
+        since = now();
+        done = 0;
+      }
+    },
+    read: () => msPerJob,
+  };
+}
