@@ -2,8 +2,11 @@ import { type Goal, Iep } from '../persistence/entities.ts';
 import type { Reader } from '../persistence/unit-of-work.ts';
 import { Refusal } from './errors.ts';
 
-/** The most documents that are fetched at a time while a list is read: each may be megabytes large. */
-export const CHUNK = 25;
+/**
+ * The most documents that are fetched at a time while a list is read: each may be megabytes large. A page of 50, and the
+ * document that shows that there are more, come in two.
+ */
+export const CHUNK = 26;
 
 /** What a goal says, apart from where it stands. */
 export type GoalContent = Omit<Goal, 'districtId' | 'iep' | 'iepId' | 'lineageId' | 'position'>;
