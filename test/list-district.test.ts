@@ -4,6 +4,8 @@ import * as fc from 'fast-check';
 import { afterEach, beforeEach, expect, it } from 'vitest';
 import { type Iep, IepStatus } from '../src/gen/iep/v1/iep_pb.ts';
 import type { ListIepsRequestSchema } from '../src/gen/iep/v1/iep_service_pb.ts';
+import { listDistrict } from '../src/iep/list-district.ts';
+import { type Database, openDatabase } from '../src/persistence/database.ts';
 import { describeOnBoth } from './support/databases.ts';
 import { invalid, refusalOf, refusalsOf } from './support/refusal.ts';
 import { newStudent, YEAR } from './support/samples.ts';
@@ -190,6 +192,37 @@ describeOnBoth('a list of the district', (backend) => {
     await make(made[1]!.studentId, '2026-01-01');
     const rest = await client.listIeps({ ...due, pageToken: page.nextPageToken });
     expect(rest.ieps.map(({ id }) => id)).toEqual([second, third]);
+  });
+
+  it.each([true, false])('passes over what changes while it is read, latest_only %s', async (latestOnly) => {
+    const days = ['01', '02', '03', '04', '05'].map((day) => `2026-01-${day}`);
+    const ieps = await Promise.all(days.map(async (day) => make(await newStudent(client), day)));
+    const db = await openDatabase({ url: database.url, poolSize: 2, versionLock: 'advisory', migrate: 'off' });
+    try {
+      let reads = 0;
+      const changing: Pick<Database, 'read'> = {
+        async read(call, work) {
+          const result = await db.read(call, work);
+          // The places are read, the documents are not.
+          await (++reads === 1 && setStatus(ieps[1]!.id, 'ENDED'));
+          return result;
+        },
+      };
+      const found = [];
+      const filters = { academicYear: undefined, status: 'DRAFT', reviewDateBefore: undefined, latestOnly };
+      const caller = {
+        districtId: 'default',
+        principal: 'x',
+        deadline: Date.now() + 50_000,
+        signal: AbortSignal.any([]),
+      };
+      for await (const { iep } of listDistrict(changing, caller, { ...filters, after: undefined, limit: 3 })) {
+        found.push(iep.reviewDate);
+      }
+      expect(found).toEqual([days[0], days[2], days[3]]);
+    } finally {
+      await db.close();
+    }
   });
 
   it('says so when it cannot tell any more where it was', async () => {

@@ -8,8 +8,12 @@ type GoalColumns = Omit<Goal, 'districtId' | 'iep' | 'iepId' | 'position'>;
 
 /** What a goal says, and what was noted of it, apart from where it stands. */
 export type GoalContent = GoalColumns & GoalProgress;
-/** The most documents that are fetched at a time while a list is read: each may be megabytes large. */
-export const CHUNK = 25;
+
+/**
+ * The most documents that are fetched at a time while a list is read: each may be megabytes large. A page of 50, and the
+ * document that shows that there are more, come in two.
+ */
+export const CHUNK = 26;
 
 /** A version with its goals, in the author's order. */
 export interface IepDocument {

@@ -5,7 +5,7 @@ import type { Reader } from '../persistence/unit-of-work.ts';
 import type { Caller } from './caller.ts';
 import { invalidField } from './errors.ts';
 import { behind, type Condition, type IepFilters, IS_LATEST, ownConditions, where } from './iep-conditions.ts';
-import { CHUNK, findDocuments, type IepDocument } from './iep-document.ts';
+import { CHUNK, findIeps, type IepDocument } from './iep-document.ts';
 
 export interface DistrictQuery extends IepFilters {
   /** Begin after the version with this id, where `isAt` knows the review_date that it had then. */
@@ -16,8 +16,8 @@ export interface DistrictQuery extends IepFilters {
 
 const STATUSES = ['DRAFT', 'UNDER_REVIEW', 'RETURNED', 'APPROVED', 'ACTIVE', 'SUPERSEDED', 'ENDED', 'DISCARDED'];
 
-/** Places read at a time where only some of them may be listed. */
-const WINDOW = 500;
+/** Places read at a time where only some of them may be listed: more with every step that finds too few. */
+const WINDOW = { first: 500, most: 8000 };
 
 interface Place {
   readonly id: string;
@@ -47,29 +47,41 @@ const UNDATED: Stretch = { condition: 'review_date is null', order: ['id'], orde
  * The district's versions by review_date, those without one last, then id. First their places are read, which an index
  * gives without the documents, then the documents, as they are asked for.
  */
-export async function* listDistrict(db: Database, caller: Caller, query: DistrictQuery): AsyncGenerator<IepDocument> {
+export async function* listDistrict(
+  db: Pick<Database, 'read'>,
+  caller: Caller,
+  query: DistrictQuery,
+): AsyncGenerator<IepDocument> {
   const start = await findStart(db, caller, query);
   let left = query.limit;
   for (const stretch of stretchesAfter(start, query)) {
     let last = start !== undefined && (start.reviewDate === null) === (stretch === UNDATED) ? start : undefined;
+    let growing = WINDOW.first;
     for (let full = true; full && left > 0;) {
-      const window = query.latestOnly ? WINDOW : left;
+      const window = query.latestOnly ? growing : left;
+      growing = Math.min(2 * growing, WINDOW.most);
       const [sql, ...params] = placesAfter(caller.districtId, query, stretch, last, window);
       const places = await db.read(caller, ({ em }) => em.execute<PlaceRow[]>(sql, params));
-      const listed = places.filter((place) => Boolean(place.listed)).slice(0, left);
-      for (let index = 0; index < listed.length; index += CHUNK) {
-        const documents = await findAt(db, caller, query, listed.slice(index, index + CHUNK));
+      const found = places.filter(({ listed }) => Boolean(listed));
+      const wanted = found.slice(0, left);
+      for (let index = 0; index < wanted.length; index += CHUNK) {
+        const documents = await findAt(db, caller, query, wanted.slice(index, index + CHUNK));
         yield* documents;
         left -= documents.length;
       }
-      last = places.at(-1);
-      full = places.length === window;
+      const cut = wanted.length < found.length;
+      last = (cut ? wanted : places).at(-1);
+      full = cut || places.length === window;
     }
   }
 }
 
 /** The version after which the list begins. Its status and its successors do not matter, only where it stands. */
-async function findStart(db: Database, caller: Caller, { after }: DistrictQuery): Promise<Place | undefined> {
+async function findStart(
+  db: Pick<Database, 'read'>,
+  caller: Caller,
+  { after }: DistrictQuery,
+): Promise<Place | undefined> {
   if (after === undefined) {
     return undefined;
   }
@@ -126,18 +138,23 @@ function placesAfter(
   ];
 }
 
-/** The documents at these places, without those that have come to be something else meanwhile. */
+/**
+ * The documents at these places, without those that have come to be something else meanwhile. That is looked at here: in
+ * the statement it would lead SQLite to another index than that of the ids.
+ */
 async function findAt(
-  db: Database,
+  db: Pick<Database, 'read'>,
   caller: Caller,
-  query: DistrictQuery,
+  { status, reviewDateBefore }: DistrictQuery,
   places: readonly Place[],
 ): Promise<IepDocument[]> {
   const ids = places.map(({ id }) => id);
-  const [clause, ...params] = where([
-    ...ownConditions(caller.districtId, query),
-    [`id in (${ids.map(() => '?').join(', ')})`, ...ids],
-  ]);
-  const documents = await db.read(caller, (reader) => findDocuments(reader, clause, params));
-  return documents.toSorted((a, b) => ids.indexOf(a.iep.id) - ids.indexOf(b.iep.id));
+  const documents = await db.read(caller, (reader) => findIeps(reader, caller.districtId, ids));
+  return documents
+    .filter(
+      ({ iep }) =>
+        (status === undefined || iep.status === status) &&
+        (reviewDateBefore === undefined || (iep.reviewDate ?? reviewDateBefore) < reviewDateBefore),
+    )
+    .toSorted((a, b) => ids.indexOf(a.iep.id) - ids.indexOf(b.iep.id));
 }
