@@ -52,5 +52,6 @@ export async function compareWithFloor(
     seconds: quick ? QUICK_SECONDS : SECONDS,
     signal,
   });
-  return [ratioFigure(name, { value: rate, reference }, formatRate, bars[server.name])];
+  // Two seconds tell too little to be held to.
+  return [ratioFigure(name, { value: rate, reference }, formatRate, quick ? undefined : bars[server.name])];
 }
