@@ -847,8 +847,7 @@ export const IEPService: GenService<{
   /**
    * Approves a version that is UNDER_REVIEW: APPROVED. From then on its content is frozen, and content_sha256 stands for
    * it. It must have an effective_date, a review_date and at least one goal, and every goal a baseline, target_criteria,
-   * measurement_method and measurement_frequency; who created the version cannot approve it, unless the district's policy
-   * says so. Errors: IEP_NOT_FOUND, ETAG_MISMATCH, ILLEGAL_TRANSITION, APPROVAL_INCOMPLETE, APPROVER_IS_AUTHOR,
+   * measurement_method and measurement_frequency; who created the version cannot approve it. Errors: IEP_NOT_FOUND, ETAG_MISMATCH, ILLEGAL_TRANSITION, APPROVAL_INCOMPLETE, APPROVER_IS_AUTHOR,
    * REQUEST_ID_REUSED.
    *
    * @generated from rpc iep.v1.IEPService.ApproveIep
