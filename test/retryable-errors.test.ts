@@ -41,7 +41,7 @@ describe('on PostgreSQL', () => {
     onRetry = async () => undefined;
     db = await openDatabase({
       url: database.url,
-      poolSize: 3,
+      poolSize: 4,
       versionLock: 'advisory',
       migrate: 'off',
       onRetry: (retry) => {
@@ -128,7 +128,7 @@ describe('on PostgreSQL', () => {
       });
     }
     expect(retries.length).toBeGreaterThanOrEqual(10);
-    // All three connections, all at once: each unit waits until the others hold theirs.
+    // All that may keep to themselves, at once: each unit waits until the other holds its connection.
     const { promise: together, resolve } = Promise.withResolvers<void>();
     let holding = 0;
     await Promise.all(
