@@ -13,7 +13,8 @@ export type MeasurementName = ScenarioName | ProbeName;
 const SCENARIOS_OF: Record<DatabaseName, readonly ScenarioName[]> = {
   postgresql: SCENARIOS,
   'postgresql-1ms': ['ceiling', 'create-iep-hot', 'create-iep-cold'],
-  sqlite: SCENARIOS,
+  // Its file has one writer, whom a thousand callers at once keep busy for seconds.
+  sqlite: SCENARIOS.filter((name) => name !== 'thousand'),
 };
 const PROBES_OF: Partial<Record<DatabaseName, readonly ProbeName[]>> = { postgresql: PROBE_NAMES };
 
