@@ -374,9 +374,9 @@ describeOnBoth('an edit of a draft', (backend) => {
 
   describe.each(['AMENDMENT', 'CORRECTION'] as const)('of an %s', (kind) => {
     async function based(): Promise<Iep> {
-      const { id } = await draft();
-      await database.query('update ieps set kind = ? where id = ?', kind, id);
-      return get(id);
+      const { id: basedOnIepId, studentId } = await iepIn(client, 'ACTIVE', FULL);
+      const request = { studentId, academicYear: YEAR, basedOnIepId, kind: IepKind[kind], effectiveDate: '2025-03-01' };
+      return (await client.createIep(request)).iep!;
     }
 
     it('keeps its kind and review_date', async () => {

@@ -8,8 +8,11 @@ export default class PlainSummary implements Reporter {
       for (const test of module.children.allTests()) {
         count[test.result().state]++;
       }
-      // A module that could not be loaded has no tests to count.
+      // A module that could not be loaded, and a hook that failed, have no test that says so.
       count.failed += module.errors().length;
+      for (const suite of module.children.allSuites()) {
+        count.failed += suite.errors().length;
+      }
     }
     const { passed, failed, skipped, pending } = count;
     process.on('exit', () => console.log(`Tests: ${passed} passed, ${failed} failed, ${skipped + pending} skipped`));
