@@ -83,7 +83,7 @@ async function changeTogether(
       const event = enter(unit, change, document, to);
       if (command.comment !== '') {
         const { districtId, id: eventId } = event;
-        unit.em.create(EventComment, { districtId, eventId, comment: command.comment });
+        unit.append(EventComment, { districtId, eventId, comment: command.comment });
       }
       return { document, events: [event, ...events] };
     },
@@ -101,7 +101,7 @@ function activeOf(documents: HeldDocuments, studentId: string): IepDocument | un
  */
 async function supersede(unit: UnitOfWork, change: Change, active: IepDocument): Promise<ChangeEvent> {
   const event = enter(unit, change, active, SUPERSEDED, 1);
-  await unit.em.flush();
+  await unit.flush();
   return event;
 }
 

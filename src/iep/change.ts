@@ -104,10 +104,10 @@ export interface RecordedChange {
   readonly time: Date;
 }
 
-/** Adds the event of row `index` of the change to the unit of work. */
+/** Appends the event of row `index` of the change to the unit of work. */
 export function recordChange(unit: UnitOfWork, change: Change, recorded: RecordedChange, index = 0): ChangeEvent {
   const { caller } = change;
-  return unit.em.create(ChangeEvent, {
+  const event: ChangeEvent = {
     districtId: caller.districtId,
     id: change.eventIds[index]!,
     rpc: change.rpc,
@@ -123,5 +123,7 @@ export function recordChange(unit: UnitOfWork, change: Change, recorded: Recorde
     rowVersion: recorded.rowVersion,
     changedPaths: recorded.changedPaths ?? [],
     contentSha256: recorded.contentSha256 ?? null,
-  });
+  };
+  unit.append(ChangeEvent, event);
+  return event;
 }

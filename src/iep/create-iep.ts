@@ -1,5 +1,4 @@
 import { randomUUIDv7 } from 'node:crypto';
-import type { EntityManager } from '@mikro-orm/sql';
 import type { Database } from '../persistence/database.ts';
 import type { Chain } from '../persistence/dialects/dialect.ts';
 import { type ChangeEvent, Goal, Iep } from '../persistence/entities.ts';
@@ -65,7 +64,7 @@ async function createTogether(
       const allocation = heads.next(chain);
       requireLatest(command, allocation);
       const draft = draftOf(command, baseOf(chain, command, documents));
-      const document = add(unit.em, rowOf(change.caller, command, draft, allocation), draft);
+      const document = add(unit, rowOf(change.caller, command, draft, allocation), draft);
       heads.take(chain, document.iep.id, allocation);
       documents.set(placeOf(chain, document.iep.id), document);
       events.push(record(unit, change, document.iep));
@@ -122,12 +121,12 @@ function baseOf(
   return base;
 }
 
-function add(em: EntityManager, row: Omit<Iep, 'id'>, draft: IepDraft): IepDocument {
-  const iep = em.create(Iep, { ...row, id: randomUUIDv7() });
+function add(unit: UnitOfWork, row: Omit<Iep, 'id'>, draft: IepDraft): IepDocument {
+  const iep = unit.em.create(Iep, { ...row, id: randomUUIDv7() });
   const goals = draft.goals.map(({ progress, progressStatus, ...given }, position): GoalContent => {
     const id = randomUUIDv7();
     const goal = { ...given, id, lineageId: given.lineageId ?? id, goalKey: given.goalKey ?? randomUUIDv7() };
-    em.create(Goal, { ...goal, districtId: row.districtId, iep, position });
+    unit.append(Goal, { ...goal, districtId: iep.districtId, iepId: iep.id, position });
     return { ...goal, progress, progressStatus };
   });
   return { iep, goals };

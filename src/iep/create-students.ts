@@ -35,17 +35,18 @@ export async function createStudents(
   const lane = `${districtId}:${rpc}:${command.requestId ?? change.eventIds[0]}`;
   return db.unitOfWork(lane, caller, async (unit) => {
     const { em } = unit;
+    const numbers = command.students.map(({ studentNumber }) => studentNumber);
+    // Read before the event: when a copy of this request took the number meanwhile, its event is seen as well.
+    const taken = await findTakenNumber(em, districtId, numbers);
     const earlier = earlierOf(await findEarlier(unit, [change]), change);
     if (earlier.length > 0) {
       const ids = earlier.map(({ studentId }) => studentId);
       const rows = await em.find(Student, { districtId, id: { $in: ids } });
       return ids.map((id) => rows.find((row) => row.id === id)!);
     }
-    await requireNumbersFree(
-      em,
-      districtId,
-      command.students.map(({ studentNumber }) => studentNumber),
-    );
+    if (taken !== undefined) {
+      throw new Refusal('STUDENT_NUMBER_TAKEN', { studentNumber: taken });
+    }
     const now = new Date();
     return command.students.map((fields, index) => {
       const student = em.create(Student, {
@@ -64,18 +65,20 @@ export async function createStudents(
 }
 
 /**
- * Refuses a number that a student has. A number that is taken between this look and the insert fails on the unique key;
- * the unit of work runs again and is refused here.
+ * One of the numbers that a student has. A number that is taken between this look and the insert fails on the unique key;
+ * the unit of work runs again and is refused then.
  */
-export async function requireNumbersFree(em: EntityManager, districtId: string, numbers: string[]): Promise<void> {
+export async function findTakenNumber(
+  em: EntityManager,
+  districtId: string,
+  numbers: readonly string[],
+): Promise<string | undefined> {
   const [taken] = await em.find(
     Student,
-    { districtId, studentNumber: { $in: numbers } },
-    { fields: ['studentNumber'], limit: 1 },
+    { districtId, studentNumber: { $in: [...numbers] } },
+    { fields: ['studentNumber'], limit: 1, disableIdentityMap: true },
   );
-  if (taken !== undefined) {
-    throw new Refusal('STUDENT_NUMBER_TAKEN', { studentNumber: taken.studentNumber });
-  }
+  return taken?.studentNumber;
 }
 
 export function foldedNames({ givenName, familyName }: Pick<StudentFields, 'givenName' | 'familyName'>) {

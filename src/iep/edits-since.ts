@@ -34,7 +34,7 @@ export async function explainStale(unit: UnitOfWork, calls: readonly StaleCall[]
     rowVersion: { $gt: Math.min(...group.map(({ since }) => since)) },
   }));
   // The events of this unit are among them.
-  await unit.em.flush();
+  await unit.flush();
   const newest =
     alternatives.length === 0
       ? []

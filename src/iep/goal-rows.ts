@@ -1,6 +1,6 @@
 import { randomUUIDv7 } from 'node:crypto';
 import { Goal } from '../persistence/entities.ts';
-import type { Reader } from '../persistence/unit-of-work.ts';
+import type { UnitOfWork } from '../persistence/unit-of-work.ts';
 import { changedGoal, type KeyedGoal } from './changed-paths.ts';
 import { NO_PROGRESS } from './goal-progress.ts';
 import { findIeps, type GoalContent, type IepDocument } from './iep-document.ts';
@@ -10,7 +10,7 @@ import { findIeps, type GoalContent, type IepDocument } from './iep-document.ts'
  * its progress with it; a row that stays as it is is not touched. One whose key the base has is of the base's lineage.
  */
 export async function replaceGoals(
-  unit: Reader,
+  unit: UnitOfWork,
   { iep, goals: before }: IepDocument,
   goals: readonly KeyedGoal[],
 ): Promise<GoalContent[]> {
@@ -26,12 +26,12 @@ export async function replaceGoals(
     if (kept === undefined) {
       const id = randomUUIDv7();
       const { lineageId, progressStatus, progress } = ofBase.get(goal.goalKey) ?? { lineageId: id, ...NO_PROGRESS };
-      em.create(Goal, { ...goal, districtId, id, iep, lineageId, position });
+      unit.append(Goal, { ...goal, districtId, id, iepId: iep.id, lineageId, position });
       return { ...goal, id, lineageId, progressStatus, progress };
     }
     if (kept.position !== position || changedGoal(kept.goal, goal).length > 0) {
       const { progress: _progress, progressStatus: _status, ...columns } = kept.goal;
-      const row = em.merge(Goal, { ...columns, districtId, iep, position: kept.position });
+      const row = em.merge(Goal, { ...columns, districtId, iepId: iep.id, position: kept.position });
       Object.assign(row, goal, { position });
     }
     return { ...kept.goal, ...goal };

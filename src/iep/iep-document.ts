@@ -4,7 +4,7 @@ import type { Reader } from '../persistence/unit-of-work.ts';
 import { Refusal } from './errors.ts';
 import { type GoalProgress, progressColumns, progressOf, type ProgressRow } from './goal-progress.ts';
 
-type GoalColumns = Omit<Goal, 'districtId' | 'iep' | 'iepId' | 'position'>;
+type GoalColumns = Omit<Goal, 'districtId' | 'iepId' | 'position'>;
 
 /** What a goal says, and what was noted of it, apart from where it stands. */
 export type GoalContent = GoalColumns & GoalProgress;

@@ -63,7 +63,7 @@ async function recordTogether(
     }
   }
   // The database gives the notes their order.
-  await unit.em.flush();
+  await unit.flush();
   const goals = (await findGoals(unit, places)).map(({ goal }) => goal);
   return recordings.map((recording, index) => {
     const goal = goals[index];
@@ -85,7 +85,7 @@ function addNote(unit: UnitOfWork, { place, command, change }: Recording, target
   const { districtId, iepId, goalKey } = place;
   const changedPaths = [`/goals/${goalKey}/progress`];
   const event = recordChange(unit, change, { studentId, iepId, rowVersion, changedPaths, time: unit.now });
-  unit.em.create(ProgressNote, {
+  unit.append(ProgressNote, {
     districtId,
     id: event.id,
     lineageId: goal.lineageId,

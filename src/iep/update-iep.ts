@@ -67,7 +67,7 @@ async function updateTogether(
     }
     if (changed.has(iepId)) {
       // A flush inserts before it deletes, and a key that went may come again.
-      await unit.em.flush();
+      await unit.flush();
     }
     changed.add(iepId);
     return { document: { iep, goals: await replaceGoals(unit, before, goals) }, events: [event] };

@@ -2,7 +2,8 @@ import type { Database } from '../persistence/database.ts';
 import type { Student } from '../persistence/entities.ts';
 import type { Caller } from './caller.ts';
 import { describeChange, earlierOf, findEarlier, recordChange } from './change.ts';
-import { foldedNames, requireNumbersFree, type StudentFields } from './create-students.ts';
+import { findTakenNumber, foldedNames, type StudentFields } from './create-students.ts';
+import { Refusal } from './errors.ts';
 import { requireEtag } from './etag.ts';
 import { requireStudent } from './find-students.ts';
 
@@ -30,7 +31,10 @@ export async function updateStudent(db: Database, caller: Caller, command: Updat
     }
     requireEtag(student, command.etag);
     if (fields.studentNumber !== undefined && fields.studentNumber !== student.studentNumber) {
-      await requireNumbersFree(unit.em, districtId, [fields.studentNumber]);
+      const taken = await findTakenNumber(unit.em, districtId, [fields.studentNumber]);
+      if (taken !== undefined) {
+        throw new Refusal('STUDENT_NUMBER_TAKEN', { studentNumber: taken });
+      }
     }
     Object.assign(student, fields);
     Object.assign(student, foldedNames(student), {

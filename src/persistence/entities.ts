@@ -68,9 +68,7 @@ export const Goal = defineEntity({
   properties: {
     districtId: p.string().primary(),
     id: p.uuid().primary(),
-    /** A relation, so that the unit of work inserts the IEP before its goals. */
-    iep: () => p.manyToOne(Iep).joinColumns('district_id', 'iep_id'),
-    iepId: p.uuid().persist(false),
+    iepId: p.uuid(),
     /** The goal and those that carry it on in later versions share it; progress belongs to it. */
     lineageId: p.uuid(),
     position: p.integer(),

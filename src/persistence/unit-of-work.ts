@@ -1,5 +1,6 @@
 import type { MikroORM } from '@mikro-orm/core';
 import type { EntityManager } from '@mikro-orm/sql';
+import { type AppendedRows, createAppendedRows } from './appended-rows.ts';
 import { type Chain, chainKey, type Dialect, type SqlFragments, type VersionLock } from './dialects/dialect.ts';
 import { StorageError } from './errors.ts';
 import type { LaneJob } from './write-lanes.ts';
@@ -12,7 +13,7 @@ export interface Reader {
 }
 
 /** What the work of one transaction may use. It ends with the transaction, and another attempt gets a fresh one. */
-export interface UnitOfWork extends Reader {
+export interface UnitOfWork extends Reader, AppendedRows {
   /** From 1. */
   readonly attempt: number;
   /** The database's time: of the locks of the chains, where the work is about chains. */
@@ -99,8 +100,9 @@ export function createUnits({ orm, dialect, versionLock, retries, onCommit }: Un
         }
         const lockStudent = (districtId: string, id: string) => dialect.lockStudent(em, districtId, id, remainingMs());
         const lockIeps = (districtId: string, ids: readonly string[]) => dialect.lockIeps(em, districtId, ids);
+        const rows = createAppendedRows(em);
         const outcomes = await work(
-          { em, sql: dialect.sql, attempt: number, now, lockStudent, lockIeps },
+          { em, sql: dialect.sql, attempt: number, now, ...rows, lockStudent, lockIeps },
           locked.map(({ member }) => member),
         );
         // From here on a caller who goes away does not hold up those who share the unit: it cannot know what became of its
@@ -108,7 +110,7 @@ export function createUnits({ orm, dialect, versionLock, retries, onCommit }: Un
         if (locked.length > 1) {
           seal(locked);
         }
-        await em.flush();
+        await rows.flush();
         seal(locked);
         locked.forEach((job) => (job.committing = true));
         await em.commit();
