@@ -161,9 +161,10 @@ export function createWriteLanes<Job extends LaneJob>(
         lanes.delete(lane.name);
       }
     }
-    running[quota]--;
-    // Answers leave and requests arrive before the next batch is taken: on SQLite nothing else would give way to them.
+    // Answers leave and requests arrive before there is room for the next batch. On SQLite nothing else would give way to
+    // them, and each request that is read would be a batch of one before the next one is looked at.
     await setImmediate();
+    running[quota]--;
     startReady();
   }
 
