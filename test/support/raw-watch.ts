@@ -17,7 +17,7 @@ const CONNECT_END = 0x02;
 const WEB_TRAILER = 0x80;
 
 /** How a watch began: with "a message", or with an error, its code and the reason where there is one. */
-export type Beginning = string;
+type Beginning = string;
 
 export interface RawWatches {
   /** Sends the body of a WatchIeps, and answers how it begins; the watch is ended then. */
