@@ -475,12 +475,17 @@ async function openParts(rpc: Rpc, client: IepClient, request: object, options: 
       ([name]) => !['student', 'students', 'iep', 'ieps', 'goal', 'changes'].includes(name),
     );
   }
-  const parts = [];
-  for await (const { resumeToken, payload } of client.watchIeps(request, options)) {
-    parts.push(resumeToken, Buffer.from(resumeToken, 'base64url').toString(), { ...payload.value, iep: undefined });
-    if (parts.length >= 9) {
-      break;
+  const parts: unknown[] = [];
+  const canceller = new AbortController();
+  try {
+    for await (const { resumeToken, payload } of client.watchIeps(request, { ...options, signal: canceller.signal })) {
+      parts.push([resumeToken, Buffer.from(resumeToken, 'base64url').toString(), { ...payload.value, iep: undefined }]);
+      if (parts.length === 3) {
+        break;
+      }
     }
+  } finally {
+    canceller.abort();
   }
   return parts;
 }
