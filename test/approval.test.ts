@@ -3,14 +3,14 @@ import { createHash } from 'node:crypto';
 import { create, type JsonObject, type MessageInitShape, toJson } from '@bufbuild/protobuf';
 import { timestampDate } from '@bufbuild/protobuf/wkt';
 import canonicalize from 'canonicalize';
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { describe, expect, it } from 'vitest';
 import { PreconditionFailureSchema } from '../src/gen/google/rpc/error_details_pb.ts';
 import { GoalDomain, type GoalSchema, type Iep, IepSchema } from '../src/gen/iep/v1/iep_pb.ts';
-import { describeOnBoth, expectInvariants } from './support/databases.ts';
+import { describeOnBoth } from './support/databases.ts';
 import { as, COMPLETE, GOAL, iepIn, move, statusOf } from './support/lifecycle.ts';
 import { refusalOf } from './support/refusal.ts';
-import { clientsOf, failureOf, type IepClient, type RunningService, startInProcess } from './support/service.ts';
-import type { TestDatabase } from './support/sql.ts';
+import { clientsOf, failureOf, type IepClient, type RunningService } from './support/service.ts';
+import { startForSuite } from './support/suite-service.ts';
 
 type Over = Parameters<typeof iepIn>[2];
 type GoalInit = MessageInitShape<typeof GoalSchema>;
@@ -40,20 +40,10 @@ function hashOf({ content, meetingDate, effectiveDate, reviewDate, goals }: Iep)
 }
 
 describeOnBoth('approval', (backend) => {
-  let database: TestDatabase;
   let service: RunningService;
   let client: IepClient;
 
-  beforeAll(async () => {
-    database = await backend.create();
-    service = await startInProcess(database.url);
-    client = service.client;
-  });
-  afterAll(async () => {
-    await service.stop();
-    await expectInvariants(database);
-    await database.drop();
-  });
+  startForSuite(backend, (started) => ({ service, client } = started));
 
   const submitted = (over: Over = {}) => iepIn(client, 'UNDER_REVIEW', over);
 

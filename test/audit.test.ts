@@ -1,12 +1,13 @@
 /** Who did what to a student and an IEP, and when. */
 import { randomUUID } from 'node:crypto';
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { describe, expect, it } from 'vitest';
 import type { AuditEvent } from '../src/gen/iep/v1/audit_pb.ts';
-import { describeOnBoth, expectInvariants, postgresql } from './support/databases.ts';
+import { describeOnBoth, postgresql } from './support/databases.ts';
 import { invalid, notFound, refusalOf, refusalsOf } from './support/refusal.ts';
 import { newIep, newStudent, sampleStudent, YEAR } from './support/samples.ts';
-import { type IepClient, type RunningService, startInProcess } from './support/service.ts';
+import { type IepClient, startInProcess } from './support/service.ts';
 import type { TestDatabase } from './support/sql.ts';
+import { startForSuite } from './support/suite-service.ts';
 
 const UNKNOWN = '01980000-0000-7000-8000-000000000000';
 
@@ -46,19 +47,9 @@ async function walk(
 
 describeOnBoth('the audit', (backend) => {
   let database: TestDatabase;
-  let service: RunningService;
   let client: IepClient;
 
-  beforeAll(async () => {
-    database = await backend.create();
-    service = await startInProcess(database.url);
-    client = service.client;
-  });
-  afterAll(async () => {
-    await service.stop();
-    await expectInvariants(database);
-    await database.drop();
-  });
+  startForSuite(backend, (started) => ({ database, client } = started));
 
   const events = async (request: Parameters<IepClient['listAuditEvents']>[0]) =>
     (await client.listAuditEvents(request)).events;

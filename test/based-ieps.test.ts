@@ -8,8 +8,9 @@ import type { CreateIepRequestSchema } from '../src/gen/iep/v1/iep_service_pb.ts
 import { describeOnBoth, expectInvariants } from './support/databases.ts';
 import { countRows, invalid, notFound, refusalOf, requestIdReused } from './support/refusal.ts';
 import { newIep, newStudent, YEAR } from './support/samples.ts';
-import { clientsOf, type IepClient, type RunningService, startInProcess, startProcess } from './support/service.ts';
+import { clientsOf, type IepClient, type RunningService, startProcess } from './support/service.ts';
 import type { TestDatabase } from './support/sql.ts';
+import { startForSuite } from './support/suite-service.ts';
 import { FINAL_STATUSES, OTHER_STATUSES, setStatus, type StatusName } from './support/status.ts';
 
 type Request = MessageInitShape<typeof CreateIepRequestSchema>;
@@ -40,16 +41,8 @@ describeOnBoth('a version with a base', (backend) => {
   let service: RunningService;
   let client: IepClient;
 
-  beforeAll(async () => {
-    database = await backend.create();
-    service = await startInProcess(database.url);
-    client = service.client;
-  });
+  startForSuite(backend, (started) => ({ database, service, client } = started));
   afterEach(() => expectInvariants(database));
-  afterAll(async () => {
-    await service.stop();
-    await database.drop();
-  });
 
   async function create(request: Request): Promise<Iep> {
     const { iep } = await client.createIep({ academicYear: YEAR, ...request });

@@ -2,7 +2,7 @@
 import { create, type JsonObject, type MessageInitShape, toBinary, toJson } from '@bufbuild/protobuf';
 import { createClient } from '@connectrpc/connect';
 import { createConnectTransport } from '@connectrpc/connect-node';
-import { afterAll, beforeAll, expect, it } from 'vitest';
+import { expect, it } from 'vitest';
 import {
   ChangeOperation,
   CompareIepsRequestSchema,
@@ -11,11 +11,11 @@ import {
 } from '../src/gen/iep/v1/comparison_pb.ts';
 import { GoalDomain, type GoalSchema, type Iep, IepKind, MeasurementFrequency } from '../src/gen/iep/v1/iep_pb.ts';
 import { type CreateIepRequestSchema, IEPService } from '../src/gen/iep/v1/iep_service_pb.ts';
-import { describeOnBoth, expectInvariants } from './support/databases.ts';
+import { describeOnBoth } from './support/databases.ts';
 import { invalid, notFound, refusalOf, refusalsOf } from './support/refusal.ts';
 import { newIep, newStudent, YEAR } from './support/samples.ts';
-import { clientsOf, type IepClient, type RunningService, startInProcess } from './support/service.ts';
-import type { TestDatabase } from './support/sql.ts';
+import { clientsOf, type IepClient, type RunningService } from './support/service.ts';
+import { startForSuite } from './support/suite-service.ts';
 import { callByGrpc } from './support/wire.ts';
 import type { SeenChange } from './support/changes.ts';
 
@@ -105,20 +105,10 @@ const CONTENTS: [string, JsonObject, JsonObject, ...Line[]][] = [
 ];
 
 describeOnBoth('a comparison', (backend) => {
-  let database: TestDatabase;
   let service: RunningService;
   let client: IepClient;
 
-  beforeAll(async () => {
-    database = await backend.create();
-    service = await startInProcess(database.url);
-    client = service.client;
-  });
-  afterAll(async () => {
-    await service.stop();
-    await expectInvariants(database);
-    await database.drop();
-  });
+  startForSuite(backend, (started) => ({ service, client } = started));
 
   async function written(...documents: Written[]): Promise<Iep[]> {
     const studentId = await newStudent(client);

@@ -3,13 +3,13 @@ import { create, type JsonObject, type JsonValue, type MessageInitShape, toBinar
 import { BinaryWriter, WireType } from '@bufbuild/protobuf/wire';
 import { NullValue, StructSchema, type Value, ValueSchema } from '@bufbuild/protobuf/wkt';
 import canonicalize from 'canonicalize';
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { describe, expect, it } from 'vitest';
 import { CreateIepRequestSchema, IEPService } from '../src/gen/iep/v1/iep_service_pb.ts';
 import { describeRefusals, invalid, malformed, refusalOf } from './support/refusal.ts';
 import { describeOnBoth } from './support/databases.ts';
 import { newStudent, YEAR } from './support/samples.ts';
-import { clientsOf, type RunningService, startInProcess } from './support/service.ts';
-import type { TestDatabase } from './support/sql.ts';
+import { clientsOf, type RunningService } from './support/service.ts';
+import { startForSuite } from './support/suite-service.ts';
 import { binarySenders, jsonSender } from './support/wire.ts';
 
 const { createIep } = IEPService.method;
@@ -130,16 +130,8 @@ describeRefusals('bad content', (fixture) => {
 });
 
 describeOnBoth('content', (backend) => {
-  let database: TestDatabase;
   let service: RunningService;
-  beforeAll(async () => {
-    database = await backend.create();
-    service = await startInProcess(database.url);
-  });
-  afterAll(async () => {
-    await service.stop();
-    await database.drop();
-  });
+  startForSuite(backend, (started) => ({ service } = started));
 
   it.each<[string, JsonObject]>([
     ['nothing', {}],

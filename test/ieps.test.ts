@@ -2,7 +2,7 @@
 import { randomUUID } from 'node:crypto';
 import type { MessageInitShape } from '@bufbuild/protobuf';
 import { timestampDate } from '@bufbuild/protobuf/wkt';
-import { afterAll, beforeAll, expect, it } from 'vitest';
+import { expect, it } from 'vitest';
 import {
   GoalDomain,
   type GoalSchema,
@@ -13,10 +13,11 @@ import {
   ProgressStatus,
 } from '../src/gen/iep/v1/iep_pb.ts';
 import { countRows } from './support/refusal.ts';
-import { describeOnBoth, expectInvariants } from './support/databases.ts';
+import { describeOnBoth } from './support/databases.ts';
 import { expectChain, HOSTILE_TEXTS, newIep, newStudent, YEAR } from './support/samples.ts';
-import { clientsOf, type IepClient, type RunningService, startInProcess } from './support/service.ts';
+import { clientsOf, type IepClient, type RunningService } from './support/service.ts';
 import type { TestDatabase } from './support/sql.ts';
+import { startForSuite } from './support/suite-service.ts';
 
 const UUID_V7 = /^[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}$/;
 
@@ -39,16 +40,7 @@ describeOnBoth('documents', (backend) => {
   let service: RunningService;
   let client: IepClient;
 
-  beforeAll(async () => {
-    database = await backend.create();
-    service = await startInProcess(database.url);
-    client = service.client;
-  });
-  afterAll(async () => {
-    await service.stop();
-    await expectInvariants(database);
-    await database.drop();
-  });
+  startForSuite(backend, (started) => ({ database, service, client } = started));
 
   const createWithGoals = async (...goals: GoalInit[]): Promise<Iep> => {
     const { iep } = await client.createIep({ studentId: await newStudent(client), academicYear: YEAR, goals });

@@ -1,12 +1,12 @@
 /** Lists of documents: their order, and pages that end early. */
 import { createClient } from '@connectrpc/connect';
 import { createGrpcTransport } from '@connectrpc/connect-node';
-import { afterAll, beforeAll, expect, it } from 'vitest';
+import { expect, it } from 'vitest';
 import { IEPService } from '../src/gen/iep/v1/iep_service_pb.ts';
 import { describeOnBoth } from './support/databases.ts';
 import { newIep, newStudent, YEAR } from './support/samples.ts';
-import { type IepClient, type RunningService, startInProcess } from './support/service.ts';
-import type { TestDatabase } from './support/sql.ts';
+import { type IepClient, type RunningService } from './support/service.ts';
+import { startForSuite } from './support/suite-service.ts';
 
 /** A goal of about 48 KB. */
 const LARGE_GOAL = Object.fromEntries(
@@ -14,19 +14,10 @@ const LARGE_GOAL = Object.fromEntries(
 );
 
 describeOnBoth('a list of documents', (backend) => {
-  let database: TestDatabase;
   let service: RunningService;
   let client: IepClient;
 
-  beforeAll(async () => {
-    database = await backend.create();
-    service = await startInProcess(database.url);
-    client = service.client;
-  });
-  afterAll(async () => {
-    await service.stop();
-    await database.drop();
-  });
+  startForSuite(backend, (started) => ({ service, client } = started));
 
   it('goes by academic year, then version', async () => {
     const studentId = await newStudent(client);

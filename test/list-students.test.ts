@@ -1,11 +1,11 @@
 /** Lists of students: their order and their filters. */
-import { afterAll, beforeAll, expect, it } from 'vitest';
+import { beforeAll, expect, it } from 'vitest';
 import { Disability } from '../src/gen/iep/v1/student_pb.ts';
 import { invalid, refusalOf } from './support/refusal.ts';
 import { describeOnBoth } from './support/databases.ts';
 import { sampleStudent } from './support/samples.ts';
-import { type IepClient, type RunningService, startInProcess } from './support/service.ts';
-import type { TestDatabase } from './support/sql.ts';
+import { type IepClient } from './support/service.ts';
+import { startForSuite } from './support/suite-service.ts';
 
 /** In the order of a list. */
 const NAMES = [
@@ -33,14 +33,10 @@ const NAMES = [
 ] as const;
 
 describeOnBoth('a list of students', (backend) => {
-  let database: TestDatabase;
-  let service: RunningService;
   let client: IepClient;
 
+  startForSuite(backend, (started) => ({ client } = started));
   beforeAll(async () => {
-    database = await backend.create();
-    service = await startInProcess(database.url);
-    client = service.client;
     const students = NAMES.map(([familyName, givenName], index) =>
       sampleStudent({
         familyName,
@@ -51,10 +47,6 @@ describeOnBoth('a list of students', (backend) => {
       }),
     );
     await client.batchCreateStudents({ students: students.toReversed() });
-  });
-  afterAll(async () => {
-    await service.stop();
-    await database.drop();
   });
 
   const numbers = async (filter: Parameters<IepClient['listStudents']>[0]) =>

@@ -1,25 +1,21 @@
 /** Page tokens and page sizes of both lists. */
-import { afterAll, beforeAll, expect, it } from 'vitest';
+import { beforeAll, expect, it } from 'vitest';
 import { invalid, refusalOf, refusalsOf } from './support/refusal.ts';
 import { describeOnBoth } from './support/databases.ts';
 import { newIep, newStudent, sampleStudent, YEAR } from './support/samples.ts';
-import { type IepClient, type RunningService, startInProcess } from './support/service.ts';
-import type { TestDatabase } from './support/sql.ts';
+import { type IepClient } from './support/service.ts';
+import { startForSuite } from './support/suite-service.ts';
 
 const STUDENTS = 1203;
 
 describeOnBoth('pages', (backend) => {
-  let database: TestDatabase;
-  let service: RunningService;
   let client: IepClient;
   let studentId: string;
   let studentsToken: string;
   let iepsToken: string;
 
+  startForSuite(backend, (started) => ({ client } = started));
   beforeAll(async () => {
-    database = await backend.create();
-    service = await startInProcess(database.url);
-    client = service.client;
     studentId = await newStudent(client);
     for (const academicYear of [YEAR, YEAR, '2026-2027']) {
       await newIep(client, studentId, academicYear);
@@ -31,10 +27,6 @@ describeOnBoth('pages', (backend) => {
     await client.batchCreateStudents({ students: students.slice(1000) });
     studentsToken = (await client.listStudents({ pageSize: 1 })).nextPageToken;
     iepsToken = (await client.listIeps({ studentId, pageSize: 1 })).nextPageToken;
-  });
-  afterAll(async () => {
-    await service.stop();
-    await database.drop();
   });
 
   it.each([-1, -(2 ** 31)])('refuses page_size %i', async (pageSize) => {

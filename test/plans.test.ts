@@ -6,6 +6,7 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { headsQuery } from '../src/iep/allocate-version.ts';
 import { dialectOf } from '../src/persistence/dialects/dialects.ts';
 import { postgresql } from './support/databases.ts';
+import { readsOf } from './support/plan.ts';
 import type { TestDatabase } from './support/sql.ts';
 
 const STATEMENTS = [
@@ -229,22 +230,6 @@ describe('changes that share a unit of work', () => {
     await database.drop();
   });
 });
-
-interface PlanNode {
-  readonly 'Actual Rows': number;
-  readonly 'Actual Loops': number;
-  readonly 'Rows Removed by Filter'?: number;
-  readonly Plans?: readonly PlanNode[];
-}
-
-/** Rows that each node of a plan has read. */
-function readsOf(explained: unknown): number[] {
-  const rows = (node: PlanNode): number[] => [
-    (node['Actual Rows'] + (node['Rows Removed by Filter'] ?? 0)) * node['Actual Loops'],
-    ...(node.Plans ?? []).flatMap(rows),
-  ];
-  return (explained as { Plan: PlanNode }[]).flatMap(({ Plan }) => rows(Plan));
-}
 
 /** Ten chains for each student, of one version. */
 async function fill(database: TestDatabase, versions: number): Promise<void> {

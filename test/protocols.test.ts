@@ -2,22 +2,16 @@
 import { randomUUID } from 'node:crypto';
 import { toJson } from '@bufbuild/protobuf';
 import { Code } from '@connectrpc/connect';
-import { afterAll, beforeAll, expect, it } from 'vitest';
+import { beforeAll, expect, it } from 'vitest';
 import { IepSchema } from '../src/gen/iep/v1/iep_pb.ts';
 import { Disability } from '../src/gen/iep/v1/student_pb.ts';
 import { iepIn } from './support/lifecycle.ts';
 import { refusalOf } from './support/refusal.ts';
 import { describeOnBoth } from './support/databases.ts';
 import { newIep, sampleStudent, YEAR } from './support/samples.ts';
-import {
-  clientsOf,
-  failureOf,
-  type IepClient,
-  type LogLines,
-  type RunningService,
-  startInProcess,
-} from './support/service.ts';
+import { clientsOf, failureOf, type IepClient, type LogLines, type RunningService } from './support/service.ts';
 import type { TestDatabase } from './support/sql.ts';
+import { startForSuite } from './support/suite-service.ts';
 
 const PROTOCOLS = ['gRPC', 'Connect', 'JSON', 'gRPC-Web'];
 const UNKNOWN = '01980000-0000-7000-8000-000000000000';
@@ -33,9 +27,8 @@ describeOnBoth('protocols', (backend) => {
   let submittedId: string;
   let discardedId: string;
 
+  startForSuite(backend, (started) => ({ database, service } = started));
   beforeAll(async () => {
-    database = await backend.create();
-    service = await startInProcess(database.url);
     const byName = clientsOf(service);
     clients = PROTOCOLS.map((name) => byName[name]!);
     const { student } = await service.client.createStudent({ student: sampleStudent({ studentNumber: NUMBER }) });
@@ -45,10 +38,6 @@ describeOnBoth('protocols', (backend) => {
     const incomplete = { content: {}, goals: [{ goalText: 'reads' }] };
     submittedId = (await iepIn(service.client, 'UNDER_REVIEW', incomplete)).id;
     discardedId = (await iepIn(service.client, 'DISCARDED')).id;
-  });
-  afterAll(async () => {
-    await service.stop();
-    await database.drop();
   });
 
   /** Everything that a caller can see of an error. */

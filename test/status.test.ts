@@ -2,14 +2,15 @@
 import { randomUUID } from 'node:crypto';
 import { PreconditionFailureSchema } from '../src/gen/google/rpc/error_details_pb.ts';
 import { timestampDate } from '@bufbuild/protobuf/wkt';
-import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
+import { afterEach, describe, expect, it } from 'vitest';
 import type { Iep } from '../src/gen/iep/v1/iep_pb.ts';
 import { describeOnBoth, expectInvariants } from './support/databases.ts';
 import { as, COMPLETE, iepIn, type Move, move, MOVES, STATUSES, statusOf } from './support/lifecycle.ts';
 import { countRows, refusalOf } from './support/refusal.ts';
 import { newStudent, YEAR } from './support/samples.ts';
-import { failureOf, type IepClient, type RunningService, startInProcess } from './support/service.ts';
+import { failureOf, type IepClient } from './support/service.ts';
 import type { Row, TestDatabase } from './support/sql.ts';
+import { startForSuite } from './support/suite-service.ts';
 
 /** What each call makes of each status; the others refuse. */
 const TABLE: Record<string, Partial<Record<Move, string>>> = {
@@ -38,19 +39,10 @@ const rpcOf = (name: string) => `${name[0]!.toUpperCase()}${name.slice(1)}`;
 
 describeOnBoth('the life of a document', (backend) => {
   let database: TestDatabase;
-  let service: RunningService;
   let client: IepClient;
 
-  beforeAll(async () => {
-    database = await backend.create();
-    service = await startInProcess(database.url);
-    client = service.client;
-  });
+  startForSuite(backend, (started) => ({ database, client } = started));
   afterEach(() => expectInvariants(database));
-  afterAll(async () => {
-    await service.stop();
-    await database.drop();
-  });
 
   const get = async (iepId: string) => (await client.getIep({ iepId })).iep!;
 

@@ -1,13 +1,14 @@
 /** Students, created alone and in batches. */
 import { randomUUID } from 'node:crypto';
 import { timestampDate } from '@bufbuild/protobuf/wkt';
-import { afterAll, afterEach, beforeAll, describe, expect, it, vi } from 'vitest';
+import { afterEach, describe, expect, it, vi } from 'vitest';
 import { Disability } from '../src/gen/iep/v1/student_pb.ts';
 import { countRows, invalid, numberTaken, refusalsOf } from './support/refusal.ts';
-import { describeOnBoth, expectInvariants } from './support/databases.ts';
+import { describeOnBoth } from './support/databases.ts';
 import { HOSTILE_TEXTS, sampleStudent } from './support/samples.ts';
-import { clientsOf, type IepClient, type RunningService, startInProcess } from './support/service.ts';
+import { clientsOf, type IepClient, type RunningService } from './support/service.ts';
 import type { TestDatabase } from './support/sql.ts';
+import { startForSuite } from './support/suite-service.ts';
 
 const UUID_V7 = /^[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}$/;
 const GRADE_LEVELS = ['PK', 'K', '1', '2', '3', '4', '5', '6', '7', '8', '9', '10', '11', '12', 'AGE_OUT'];
@@ -18,17 +19,8 @@ describeOnBoth('students', (backend) => {
   let service: RunningService;
   let client: IepClient;
 
-  beforeAll(async () => {
-    database = await backend.create();
-    service = await startInProcess(database.url);
-    client = service.client;
-  });
+  startForSuite(backend, (started) => ({ database, service, client } = started));
   afterEach(() => vi.useRealTimers());
-  afterAll(async () => {
-    await service.stop();
-    await expectInvariants(database);
-    await database.drop();
-  });
 
   const get = async (studentId: string) => (await client.getStudent({ studentId })).student!;
   const made = async (over: Parameters<typeof sampleStudent>[0] = {}) =>

@@ -2,14 +2,15 @@
 import { randomUUID } from 'node:crypto';
 import type { MessageInitShape } from '@bufbuild/protobuf';
 import { timestampDate } from '@bufbuild/protobuf/wkt';
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { describe, expect, it } from 'vitest';
 import { GoalDomain, type GoalSchema, type Iep, IepKind, type IepSchema, IepStatus } from '../src/gen/iep/v1/iep_pb.ts';
-import { describeOnBoth, expectInvariants } from './support/databases.ts';
+import { describeOnBoth } from './support/databases.ts';
 import { as, COMPLETE, GOAL, iepIn, STATUSES, statusOf } from './support/lifecycle.ts';
 import { countRows, invalid, notFound, refusalOf } from './support/refusal.ts';
 import { newStudent, YEAR } from './support/samples.ts';
-import { clientsOf, type IepClient, type RunningService, startInProcess } from './support/service.ts';
+import { clientsOf, type IepClient, type RunningService } from './support/service.ts';
 import type { TestDatabase } from './support/sql.ts';
+import { startForSuite } from './support/suite-service.ts';
 
 type Edit = MessageInitShape<typeof IepSchema>;
 type GoalInit = MessageInitShape<typeof GoalSchema>;
@@ -22,16 +23,7 @@ describeOnBoth('an edit of a draft', (backend) => {
   let service: RunningService;
   let client: IepClient;
 
-  beforeAll(async () => {
-    database = await backend.create();
-    service = await startInProcess(database.url);
-    client = service.client;
-  });
-  afterAll(async () => {
-    await service.stop();
-    await expectInvariants(database);
-    await database.drop();
-  });
+  startForSuite(backend, (started) => ({ database, service, client } = started));
 
   const get = async (iepId: string) => (await client.getIep({ iepId })).iep!;
   const draft = (over: Parameters<typeof iepIn>[2] = {}) => iepIn(client, 'DRAFT', { ...FULL, ...over });

@@ -1,30 +1,20 @@
 /** Students that change. */
 import { randomUUID } from 'node:crypto';
-import { afterAll, beforeAll, expect, it } from 'vitest';
+import { expect, it } from 'vitest';
 import { Disability } from '../src/gen/iep/v1/student_pb.ts';
 import { numberTaken, refusalOf, refusalsOf } from './support/refusal.ts';
-import { describeOnBoth, expectInvariants } from './support/databases.ts';
+import { describeOnBoth } from './support/databases.ts';
 import { sampleStudent } from './support/samples.ts';
-import { clientsOf, type IepClient, type RunningService, startInProcess } from './support/service.ts';
-import type { TestDatabase } from './support/sql.ts';
+import { clientsOf, type IepClient, type RunningService } from './support/service.ts';
+import { startForSuite } from './support/suite-service.ts';
 
 const { AUTISM, DEAFNESS } = Disability;
 
 describeOnBoth('an update of a student', (backend) => {
-  let database: TestDatabase;
   let service: RunningService;
   let client: IepClient;
 
-  beforeAll(async () => {
-    database = await backend.create();
-    service = await startInProcess(database.url);
-    client = service.client;
-  });
-  afterAll(async () => {
-    await service.stop();
-    await expectInvariants(database);
-    await database.drop();
-  });
+  startForSuite(backend, (started) => ({ service, client } = started));
 
   const get = async (studentId: string) => (await client.getStudent({ studentId })).student!;
   const made = async (over: Parameters<typeof sampleStudent>[0] = {}) =>

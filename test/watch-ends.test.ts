@@ -1,13 +1,14 @@
 /** How a watch ends: by its caller, at its deadline, with the service. */
 import { setTimeout as sleep } from 'node:timers/promises';
 import { Code } from '@connectrpc/connect';
-import { afterAll, beforeAll, expect, it, vi } from 'vitest';
+import { expect, it, vi } from 'vitest';
 import { RetryInfoSchema } from '../src/gen/google/rpc/error_details_pb.ts';
 import { describeOnBoth } from './support/databases.ts';
 import { refusalOf } from './support/refusal.ts';
 import { newIep, newStudent } from './support/samples.ts';
 import { clientsOf, type RunningService, startInProcess } from './support/service.ts';
 import type { TestDatabase } from './support/sql.ts';
+import { startForSuite } from './support/suite-service.ts';
 import { idleByGrpc, idleByHttp } from './support/idle-watch.ts';
 import { toldOf, watch, watchFromNow, type Watching } from './support/watching.ts';
 
@@ -26,13 +27,9 @@ describeOnBoth('a watch ends', (backend) => {
   let database: TestDatabase;
   let service: RunningService;
 
-  beforeAll(async () => {
-    database = await backend.create();
-    service = await startInProcess(database.url, { DEADLINE_DEFAULT_MS: '300', DEADLINE_MAX_MS: '300' });
-  });
-  afterAll(async () => {
-    await service.stop();
-    await database.drop();
+  startForSuite(backend, (started) => ({ database, service } = started), {
+    DEADLINE_DEFAULT_MS: '300',
+    DEADLINE_MAX_MS: '300',
   });
 
   it('at the deadline of its caller', async () => {

@@ -1,14 +1,15 @@
 /** WatchIeps: what a watcher is told, over every protocol. */
 import { randomUUID } from 'node:crypto';
 import { timestampDate } from '@bufbuild/protobuf/wkt';
-import { afterAll, beforeAll, expect, it, vi } from 'vitest';
+import { beforeAll, expect, it, vi } from 'vitest';
 import { IepStatus } from '../src/gen/iep/v1/iep_pb.ts';
 import { IepChangeType } from '../src/gen/iep/v1/watch_pb.ts';
-import { describeOnBoth, expectInvariants } from './support/databases.ts';
+import { describeOnBoth } from './support/databases.ts';
 import { createAtOnce, newIep, newStudent } from './support/samples.ts';
-import { clientsOf, type LogLines, type RunningService, startInProcess } from './support/service.ts';
+import { clientsOf, type LogLines, type RunningService } from './support/service.ts';
 import { as, COMPLETE, iepIn, move } from './support/lifecycle.ts';
 import type { TestDatabase } from './support/sql.ts';
+import { startForSuite } from './support/suite-service.ts';
 import { expectLedger, toldOf, versionsOf, watch, watchFromNow } from './support/watching.ts';
 
 const SHORT = { seconds: 0n, nanos: 100_000_000 };
@@ -19,17 +20,11 @@ describeOnBoth('WatchIeps', (backend) => {
   /** The token of a watch that began when nothing was there. */
   let atFirst: string;
 
+  startForSuite(backend, (started) => ({ database, service } = started), { LOG_LEVEL: 'debug' });
   beforeAll(async () => {
-    database = await backend.create();
-    service = await startInProcess(database.url, { LOG_LEVEL: 'debug' });
     const watching = await watchFromNow(service.client);
     atFirst = watching.token;
     await watching.cancel();
-  });
-  afterAll(async () => {
-    await service.stop();
-    await expectInvariants(database);
-    await database.drop();
   });
 
   const nameOf = (names: Record<string, number>, number: number) =>

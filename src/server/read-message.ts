@@ -32,8 +32,8 @@ export interface TakenMessage {
 }
 
 /**
- * Takes the message out of a request, in whichever protocol. Where the protocol itself is broken, in the envelope or in the
- * compression, the request is left as it is: that is the protocol's own to say.
+ * Takes the message out of a request, in whichever protocol. One that is compressed in a way that the service does not know
+ * is left as it is: what there is instead is the protocol's own to say.
  */
 export async function takeMessage(
   method: DescMethod,
@@ -42,20 +42,20 @@ export async function takeMessage(
   compressions: readonly Compression[],
 ): Promise<TakenMessage> {
   const form = formOf(request);
-  let bytes: Uint8Array;
   try {
-    bytes = await messageIn(request, form, body, compressions);
-  } catch {
-    return { reading: {}, request: { ...request, body: createAsyncIterable([body]) } };
-  }
-  if (bytes.byteLength > MAX_REQUEST_BYTES) {
-    return { reading: { error: TOO_LARGE }, request: emptied(request, form) };
-  }
-  try {
-    const message = (form.json ? decodeJson : decodeBinary)(method.input, bytes);
+    const { bytes, encoding } = packedIn(request, form, body);
+    const compression = encoding === undefined ? undefined : compressions.find(({ name }) => name === encoding);
+    if (encoding !== undefined && compression === undefined) {
+      return { reading: {}, request: { ...request, body: createAsyncIterable([body]) } };
+    }
+    const unpacked = compression === undefined ? bytes : await unpack(bytes, compression);
+    if (unpacked.byteLength > MAX_REQUEST_BYTES) {
+      throw TOO_LARGE;
+    }
+    const message = (form.json ? decodeJson : decodeBinary)(method.input, unpacked);
     return { reading: { message }, request: emptied(request, form) };
   } catch (error) {
-    if (error instanceof Refusal) {
+    if (error instanceof Refusal || error instanceof ConnectError) {
       return { reading: { error }, request: emptied(request, form) };
     }
     throw error;
@@ -86,34 +86,52 @@ function formOf({ method, url, header }: UniversalServerRequest): Form {
   return { carrier: 'body', json, encodingHeader: 'content-encoding' };
 }
 
-async function messageIn(
+interface Packed {
+  readonly bytes: Uint8Array<ArrayBuffer>;
+  /** How the bytes are compressed; undefined where they are not. */
+  readonly encoding: string | undefined;
+}
+
+function packedIn(
   request: UniversalServerRequest,
   { carrier, encodingHeader }: Form,
   body: Uint8Array<ArrayBuffer>,
-  compressions: readonly Compression[],
-): Promise<Uint8Array> {
-  const decompress = async (bytes: Uint8Array<ArrayBuffer>, name: string | null) => {
-    if (name === null || name === '' || name === 'identity') {
-      return bytes;
-    }
-    const compression = compressions.find((candidate) => candidate.name === name);
-    if (compression === undefined) {
-      throw new TypeError('unknown compression');
-    }
-    return compression.decompress(bytes, MAX_REQUEST_BYTES);
-  };
+): Packed {
   switch (carrier) {
     case 'query': {
       const query = new URL(request.url).searchParams;
       const bytes = Buffer.from(query.get('message') ?? '', query.get('base64') === '1' ? 'base64' : 'utf8');
-      return decompress(bytes, query.get('compression'));
+      return { bytes, encoding: encodingIn(query.get('compression')) };
     }
     case 'envelope': {
-      const compressed = ((body[0] ?? 0) & COMPRESSED) === COMPRESSED;
-      return decompress(body.subarray(ENVELOPE_BYTES), compressed ? request.header.get(encodingHeader) : null);
+      const bytes = body.subarray(ENVELOPE_BYTES);
+      // A message that was cut may still be a whole one with fewer fields.
+      if (
+        body.byteLength < ENVELOPE_BYTES ||
+        Buffer.from(body.buffer, body.byteOffset).readUInt32BE(1) !== bytes.byteLength
+      ) {
+        throw new Refusal('MALFORMED_REQUEST', { problem: 'the body is not one message with its length before it' });
+      }
+      const compressed = (body[0]! & COMPRESSED) === COMPRESSED;
+      return { bytes, encoding: compressed ? encodingIn(request.header.get(encodingHeader)) : undefined };
     }
     case 'body':
-      return decompress(body, request.header.get(encodingHeader));
+      return { bytes: body, encoding: encodingIn(request.header.get(encodingHeader)) };
+  }
+}
+
+function encodingIn(name: string | null): string | undefined {
+  return name === null || name === '' || name === 'identity' ? undefined : name;
+}
+
+async function unpack(bytes: Uint8Array<ArrayBuffer>, { name, decompress }: Compression): Promise<Uint8Array> {
+  try {
+    return await decompress(bytes, MAX_REQUEST_BYTES);
+  } catch (error) {
+    if (ConnectError.from(error).code === Code.ResourceExhausted) {
+      throw TOO_LARGE;
+    }
+    throw new Refusal('MALFORMED_REQUEST', { problem: `the bytes are not compressed by ${name}` });
   }
 }
 

@@ -64,10 +64,17 @@ function causeOf({ cause, code }: ConnectError): object {
   if (!(cause instanceof Error)) {
     return {};
   }
-  const codes = [];
+  const chain: Error[] = [];
   for (let at: unknown = cause; at instanceof Error; at = at.cause) {
-    codes.push('code' in at ? `${at.name} ${String(at.code)}` : at.name);
+    chain.push(at);
   }
-  const frames = code === Code.Internal ? cause.stack?.split('\n').filter((line) => /^\s+at /.test(line)) : undefined;
-  return { cause: codes.join(' < '), ...(frames && { stack: frames.join('\n') }) };
+  const codes = chain.map((error) => ('code' in error ? `${error.name} ${String(error.code)}` : error.name));
+  return { cause: codes.join(' < '), ...(code === Code.Internal && { stack: framesOf(cause, chain) }) };
+}
+
+/** The stack without the message in it, whose lines may look like calls. */
+function framesOf({ stack = '' }: Error, chain: readonly Error[]): string {
+  const words = new Set(chain.flatMap(({ message }) => message.split('\n')).map((line) => line.trim()));
+  const frames = stack.split('\n').filter((line) => /^\s+at /.test(line) && !words.has(line.trim()));
+  return frames.join('\n');
 }
