@@ -7,7 +7,7 @@ import { changeStatus } from '../iep/change-status.ts';
 import { createIep, previewIep } from '../iep/create-iep.ts';
 import { createStudents } from '../iep/create-students.ts';
 import { getIep } from '../iep/find-ieps.ts';
-import { getStudent, listStudents } from '../iep/find-students.ts';
+import { getStudent, listStudents, namesOf } from '../iep/find-students.ts';
 import { recordGoalProgress } from '../iep/record-goal-progress.ts';
 import { listAuditEvents } from '../iep/list-audit-events.ts';
 import { listIeps } from '../iep/list-ieps.ts';
@@ -61,10 +61,11 @@ export function createIepService(db: Database): ServiceImpl<typeof IEPService> {
       const { query, pageSize, filters } = toListStudents(request);
       const students = await listStudents(db, callerOf(context), { ...query, limit: pageSize + 1 });
       const page = students.slice(0, pageSize);
+      const last = page.at(-1);
       const more = students.length > pageSize;
       return {
         students: page.map(toStudent),
-        nextPageToken: more ? encodePageToken(page.at(-1)!.id, 'ListStudents', filters) : '',
+        nextPageToken: last && more ? encodePageToken(last.id, 'ListStudents', filters, namesOf(last)) : '',
       };
     },
 

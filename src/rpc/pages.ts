@@ -46,18 +46,21 @@ export async function fillPage<Row, Desc extends DescMessage>(
 const ID_BYTES = 16;
 const HASH_BYTES = 8;
 
+/** What a list goes by before the id. */
+type ListPlace = string | readonly string[];
+
 /** Where a page begins: after the resource with this id. */
 export interface PageStart {
   readonly id: string;
   /** Whether the resource had this place in the list when the token was made. */
-  readonly isAt: (place: string) => boolean;
+  readonly isAt: (place: ListPlace) => boolean;
 }
 
 /**
  * A page token holds the id of the last resource of a page and hashes of what was listed and, where a resource may move in
  * the list, of its place; and no personal data. It is bound to the RPC and its filters, not to the page size.
  */
-export function encodePageToken(lastId: string, rpc: string, filters: object, place = ''): string {
+export function encodePageToken(lastId: string, rpc: string, filters: object, place: ListPlace = ''): string {
   const id = Buffer.from(lastId.replaceAll('-', ''), 'hex');
   return Buffer.concat([id, hash(rpc, filters), hash(lastId, place)]).toString('base64url');
 }

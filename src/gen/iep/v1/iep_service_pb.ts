@@ -183,7 +183,8 @@ export type ListStudentsRequest = Message<"iep.v1.ListStudentsRequest"> & {
   pageSize: number;
 
   /**
-   * Where to go on: next_page_token of a call with the same filters. Empty = from the start.
+   * Where to go on: next_page_token of a call with the same filters. Empty = from the start. INVALID_FIELD once the name
+   * of the last student of its page was changed, but for its case: the list goes by it, so start again.
    *
    * @generated from field: string page_token = 2;
    */
