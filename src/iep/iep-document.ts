@@ -11,9 +11,9 @@ export type GoalContent = GoalColumns & GoalProgress;
 
 /**
  * The most documents that are fetched at a time while a list is read: each may be megabytes large. A page of 50, and the
- * document that shows that there are more, come in two.
+ * document that shows that there are more, come in one.
  */
-export const CHUNK = 26;
+export const CHUNK = 51;
 
 /** A version with its goals, in the author's order. */
 export interface IepDocument {

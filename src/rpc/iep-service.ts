@@ -89,20 +89,18 @@ export function createIepService(db: Database): ServiceImpl<typeof IEPService> {
     async listIeps(request, context) {
       const { query, pageSize, filters } = toListIeps(request);
       const documents = listIeps(db, callerOf(context), { ...query, limit: pageSize + 1 });
-      const { page, more } = await fillPage(documents, IepSchema, toIep, pageSize);
-      const last = page.at(-1);
+      const { page, last } = await fillPage(documents, IepSchema, toIep, pageSize);
       return {
         ieps: page,
-        nextPageToken: last && more ? encodePageToken(last.id, 'ListIeps', filters, last.reviewDate) : '',
+        nextPageToken: last ? encodePageToken(last.id, 'ListIeps', filters, last.reviewDate ?? '') : '',
       };
     },
 
     async listAuditEvents(request, context) {
       const { query, pageSize, filters } = toListAuditEvents(request);
       const events = listAuditEvents(db, callerOf(context), { ...query, limit: pageSize + 1 });
-      const { page, more } = await fillPage(events, AuditEventSchema, toAuditEvent, pageSize);
-      const last = page.at(-1);
-      return { events: page, nextPageToken: last && more ? encodePageToken(last.id, 'ListAuditEvents', filters) : '' };
+      const { page, last } = await fillPage(events, AuditEventSchema, toAuditEvent, pageSize);
+      return { events: page, nextPageToken: last ? encodePageToken(last.id, 'ListAuditEvents', filters) : '' };
     },
 
     async recordGoalProgress(request, context) {
