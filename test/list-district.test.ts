@@ -256,6 +256,33 @@ describeOnBoth('a list of the district', (backend) => {
     expect((await client.listIeps({ latestOnly: true })).ieps).toEqual([last, other]);
   });
 
+  it('passes over so many of them only, and then says where to go on', async () => {
+    const studentId = await newStudent(client);
+    const { id } = await make(studentId, '2026-01-01');
+    const idOf = (version: number) => (version === 1 ? id : String(version).padStart(8, '0') + id.slice(8));
+    const now = `(select create_time from ieps where id = '${id}')`;
+    // As the service would have made them, but for their events.
+    const rows = Array.from(
+      { length: 11_999 },
+      (_, index) =>
+        `('default', '${idOf(index + 2)}', '${studentId}', '${YEAR}', ${index + 2}, '${idOf(index + 1)}', 'ANNUAL', 'DRAFT',
+          '{}', '2026-01-01', 'x', ${now}, ${now}, 1, 1)`,
+    );
+    for (let start = 0; start < rows.length; start += 1000) {
+      await database.query(
+        `insert into ieps (district_id, id, student_id, academic_year, version, parent_version_id, kind, status, content,
+          review_date, created_by, create_time, update_time, revision, row_version)
+        values ${rows.slice(start, start + 1000).join(', ')}`,
+      );
+    }
+    const other = await make(await newStudent(client), '2026-01-02');
+    const first = await client.listIeps({ latestOnly: true });
+    expect(first.ieps).toEqual([]);
+    expect(first.nextPageToken).not.toBe('');
+    expect((await walk({ latestOnly: true }, [50])).map((iep) => iep.id)).toEqual([idOf(12_000), other.id]);
+    expect((await client.listIeps({ latestOnly: true, studentId })).ieps).toHaveLength(1);
+  });
+
   it('ends a page at 3 MiB', async () => {
     for (const count of [60, 1, 60]) {
       const goals = Array.from({ length: count }, () => LARGE_GOAL);

@@ -84,6 +84,28 @@ describeOnBoth('pages', (backend) => {
     expect([...first.students, ...rest.students].map(({ givenName }) => givenName)).toEqual(['B', 'C', 'D']);
   });
 
+  it('says so when it cannot tell any more where it was among the students', async () => {
+    const filter = { familyNamePrefix: 'Yy' };
+    const students = ['A', 'B', 'C'].map((givenName) => sampleStudent({ familyName: 'Yy', givenName }));
+    await client.batchCreateStudents({ students });
+    const page = await client.listStudents({ ...filter, pageSize: 2 });
+    const [first, last] = page.students.map(({ id }) => ({ id, etag: '*' }));
+    const rest = async () => {
+      const { students: found } = await client.listStudents({ ...filter, pageToken: page.nextPageToken });
+      return found.map(({ givenName }) => givenName);
+    };
+    // What does not move the last student of the page does no harm.
+    await client.updateStudent({ student: { ...last!, givenName: 'b', gradeLevel: '4' } });
+    await client.updateStudent({ student: { ...first!, givenName: 'D' } });
+    expect(await rest()).toEqual(['C', 'D']);
+    for (const name of [{ givenName: 'Ba' }, { givenName: 'y', familyName: 'yB' }]) {
+      await client.updateStudent({ student: { ...last!, ...name } });
+      expect(await refusalOf(rest())).toEqual(invalid('page_token'));
+    }
+    await client.updateStudent({ student: { ...last!, familyName: 'YY', givenName: 'B' } });
+    expect(await rest()).toEqual(['C', 'D']);
+  });
+
   it('refuses a token of another call', async () => {
     const other = await newStudent(client);
     const refusals = await refusalsOf([

@@ -1,5 +1,5 @@
 import type { Chain } from '../persistence/dialects/dialect.ts';
-import type { ChangeEvent } from '../persistence/entities.ts';
+import { type ChangeEvent, Iep } from '../persistence/entities.ts';
 import type { Outcome, UnitOfWork } from '../persistence/unit-of-work.ts';
 import { type Change, earlierOf, findEarlier } from './change.ts';
 import { explainStale, type StaleCall } from './edits-since.ts';
@@ -79,8 +79,8 @@ async function holdDocuments(unit: UnitOfWork, places: readonly IepPlace[]): Pro
   for (const [districtId, group] of districts) {
     const ids = [...new Set(group.map(({ iepId }) => iepId))];
     await unit.lockIeps(districtId, ids);
-    for (const document of await findIeps(unit, districtId, ids)) {
-      documents.set(document.iep.id, document);
+    for (const { iep, goals } of await findIeps(unit, districtId, ids)) {
+      documents.set(iep.id, { iep: unit.em.merge(Iep, iep), goals });
     }
   }
   return documents;

@@ -4,10 +4,12 @@
  * where it is further behind; it takes when its caller has read, so a slow one costs nothing but its place.
  */
 import type { Database } from '../persistence/database.ts';
-import { StorageError } from '../persistence/errors.ts';
 import type { Call } from '../persistence/retry.ts';
 import { createAlarm } from './alarm.ts';
-import { compare, type FeedEvent, type Place, readEvents, type Scope } from './feed-events.ts';
+import { append, type DistrictFeed, waitBehind, type Watcher } from './district-feed.ts';
+import { type FeedEvent, readEvents, type Scope } from './feed-events.ts';
+import { cutPage, type FeedPage, PAGE_EVENTS } from './feed-page.ts';
+import { compare, later, type Place } from './feed-place.ts';
 
 /** How long a commit of another process may go unseen. */
 const POLL_MS = 200;
@@ -17,19 +19,9 @@ const GATHER_MS = 2;
 const UNSETTLED_MS = 5;
 /** How long one look is tried. */
 const PATIENCE_MS = 10_000;
-/** Events read at a time by the tail, and kept for each district. */
+/** Events read at a time by the tail. */
 const TAIL_EVENTS = 500;
-const RECENT_EVENTS = 1000;
-/** What a watcher takes at a time. */
-const PAGE_EVENTS = 32;
-const PAGE_BYTES = 512 * 1024;
 const NEVER = new AbortController().signal;
-
-/** The next events of a watcher, and the place where it stands after all of them. */
-interface FeedPage {
-  readonly events: readonly FeedEvent[];
-  readonly end: Place;
-}
 
 interface Subscription {
   /** The next changes of IEPs after the place; without any, all up to the page's end was looked at. */
@@ -47,24 +39,8 @@ export interface ChangeFeed {
   subscribe(scope: Scope, now: Place): Subscription;
 }
 
-interface Watcher {
-  readonly studentId: string | undefined;
-  /** Up to here nothing concerns it, while it waits. */
-  place: Place;
-  /** Set while it waits. */
-  settle: ((failure?: Error) => void) | undefined;
-}
-
-interface District {
-  readonly watchers: Set<Watcher>;
-  /** The events of IEPs after `start`, up to `end`. */
-  recent: FeedEvent[];
-  start: Place;
-  end: Place;
-}
-
 export function createChangeFeed(db: Pick<Database, 'read' | 'onCommit'>): ChangeFeed {
-  const districts = new Map<string, District>();
+  const districts = new Map<string, DistrictFeed>();
   let looking = false;
   let lookAgain = false;
   let unsettledMs = UNSETTLED_MS;
@@ -116,30 +92,7 @@ export function createChangeFeed(db: Pick<Database, 'read' | 'onCommit'>): Chang
     return settled.length >= TAIL_EVENTS ? 0 : POLL_MS;
   }
 
-  function append(district: District, events: readonly FeedEvent[]): void {
-    const ofIeps = events.filter(({ iepId }) => iepId !== null);
-    district.end = events.at(-1) ?? district.end;
-    district.recent.push(...ofIeps);
-    if (district.recent.length > RECENT_EVENTS) {
-      const dropped = district.recent.splice(0, district.recent.length - RECENT_EVENTS);
-      district.start = dropped.at(-1)!;
-    }
-    const students = new Set(ofIeps.map(({ studentId }) => studentId));
-    for (const watcher of district.watchers) {
-      const { studentId, settle } = watcher;
-      if (settle === undefined) {
-        continue;
-      }
-      if (studentId === undefined ? ofIeps.length > 0 : students.has(studentId)) {
-        watcher.settle = undefined;
-        settle();
-      } else {
-        watcher.place = district.end;
-      }
-    }
-  }
-
-  function join(districtId: string, now: Place): District {
+  function join(districtId: string, now: Place): DistrictFeed {
     if (districts.size === 0) {
       stopListening = db.onCommit(() => alarm.within(GATHER_MS));
     }
@@ -150,7 +103,7 @@ export function createChangeFeed(db: Pick<Database, 'read' | 'onCommit'>): Chang
     return district;
   }
 
-  function leave(districtId: string, district: District, watcher: Watcher): void {
+  function leave(districtId: string, district: DistrictFeed, watcher: Watcher): void {
     district.watchers.delete(watcher);
     if (district.watchers.size === 0) {
       districts.delete(districtId);
@@ -191,42 +144,11 @@ export function createChangeFeed(db: Pick<Database, 'read' | 'onCommit'>): Chang
           if (compare(district.end, place) > 0) {
             return place;
           }
-          const { promise, resolve, reject } = Promise.withResolvers<void>();
-          const onAbort = () => reject(new StorageError('NOT_EXECUTED', {}));
-          const timer = setTimeout(resolve, ms);
-          watcher.place = place;
-          watcher.settle = (failure) => (failure === undefined ? resolve() : reject(failure));
-          signal.addEventListener('abort', onAbort, { once: true });
-          if (signal.aborted) {
-            onAbort();
-          }
-          try {
-            await promise;
-            return watcher.place;
-          } finally {
-            clearTimeout(timer);
-            watcher.settle = undefined;
-            signal.removeEventListener('abort', onAbort);
-          }
+          return waitBehind(watcher, place, ms, signal);
         },
 
         close: () => leave(districtId, district, watcher),
       };
     },
   };
-}
-
-function later(a: Place, b: Place): Place {
-  return compare(a, b) < 0 ? b : a;
-}
-
-/** As many events as fit, at least one of them. */
-function cutPage(events: readonly FeedEvent[], end: Place): FeedPage {
-  let bytes = 0;
-  const count = events.findIndex((event, index) => {
-    bytes += event.bytes;
-    return index === PAGE_EVENTS || (index > 0 && bytes > PAGE_BYTES);
-  });
-  const page = count === -1 ? events : events.slice(0, count);
-  return { events: page, end: count === -1 ? end : page.at(-1)! };
 }

@@ -24,8 +24,8 @@ export interface ListStudentsQuery {
   readonly gradeLevel: string | undefined;
   readonly disability: string | undefined;
   readonly familyNamePrefix: string | undefined;
-  /** Begin after the student with this id. */
-  readonly after: string | undefined;
+  /** Begin after the student with this id, where `isAt` knows the names that they had then. */
+  readonly after: { readonly id: string; readonly isAt: (names: readonly string[]) => boolean } | undefined;
   readonly limit: number;
 }
 
@@ -53,16 +53,19 @@ function startsWith(prefix: string) {
   return end === undefined ? { $gte: prefix } : { $gte: prefix, $lt: end };
 }
 
-async function following(em: EntityManager, districtId: string, studentId: string) {
-  const anchor = await em.findOne(Student, { districtId, id: studentId });
+/** What the list goes by, before the id. */
+export function namesOf({ familyNameFolded, givenNameFolded }: Student): string[] {
+  return [familyNameFolded, givenNameFolded];
+}
+
+async function following(em: EntityManager, districtId: string, after: NonNullable<ListStudentsQuery['after']>) {
+  const anchor = await em.findOne(Student, { districtId, id: after.id });
   if (anchor === null) {
     throw invalidField('page_token', 'is no token of this list; start again without one');
   }
-  return {
-    [raw('(family_name_folded, given_name_folded, id) > (?, ?, ?)', [
-      anchor.familyNameFolded,
-      anchor.givenNameFolded,
-      anchor.id,
-    ])]: [],
-  };
+  if (!after.isAt(namesOf(anchor))) {
+    throw invalidField('page_token', 'ends at a student whose name was changed since; start again without one');
+  }
+  const place = [...namesOf(anchor), anchor.id];
+  return { [raw('(family_name_folded, given_name_folded, id) > (?, ?, ?)', place)]: [] };
 }

@@ -28,7 +28,7 @@ export async function* listAuditEvents(
   db: Database,
   caller: Caller,
   { subject, after, limit }: ListAuditEventsQuery,
-): AsyncGenerator<ChangeEvent> {
+): AsyncGenerator<ChangeEvent, undefined> {
   const { districtId } = caller;
   const { studentId, place } = await db.read(caller, async (reader) => {
     const owner = await requireOwner(reader.em, districtId, subject);

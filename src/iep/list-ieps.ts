@@ -1,9 +1,11 @@
 import type { Database } from '../persistence/database.ts';
 import type { Caller } from './caller.ts';
 import { requireStudent } from './find-students.ts';
+import type { Place } from './district-places.ts';
+import { type Anchor, requireAnchor } from './iep-anchor.ts';
 import { behind, type Condition, IS_LATEST, ownConditions, where } from './iep-conditions.ts';
 import { CHUNK, findDocuments, type IepDocument } from './iep-document.ts';
-import { type DistrictQuery, listDistrict, requireAnchor } from './list-district.ts';
+import { type DistrictQuery, listDistrict } from './list-district.ts';
 
 export interface ListIepsQuery extends DistrictQuery {
   /** Absent = the whole district. */
@@ -12,9 +14,13 @@ export interface ListIepsQuery extends DistrictQuery {
 
 /**
  * A student's versions by academic year, then version; or the district's by review_date, those without one last, then id.
- * They are fetched as they are asked for.
+ * They are fetched as they are asked for. Answers where it stopped, if that is not the end of the list.
  */
-export function listIeps(db: Database, caller: Caller, query: ListIepsQuery): AsyncGenerator<IepDocument> {
+export function listIeps(
+  db: Database,
+  caller: Caller,
+  query: ListIepsQuery,
+): AsyncGenerator<IepDocument, Place | undefined> {
   const { studentId } = query;
   return studentId === undefined ? listDistrict(db, caller, query) : listStudent(db, caller, { ...query, studentId });
 }
@@ -23,12 +29,12 @@ async function* listStudent(
   db: Database,
   caller: Caller,
   query: ListIepsQuery & { studentId: string },
-): AsyncGenerator<IepDocument> {
+): AsyncGenerator<IepDocument, undefined> {
   const { districtId } = caller;
   const { studentId, latestOnly, after } = query;
-  let last = await db.read(caller, async (reader) => {
+  let last: Pick<Anchor, 'academicYear' | 'version'> | undefined = await db.read(caller, async (reader) => {
     await requireStudent(reader.em, districtId, studentId);
-    return after && requireAnchor(reader, { districtId, id: after.id, studentId });
+    return after && requireAnchor(reader, districtId, after.id, ['student_id = ?', studentId]);
   });
   const conditions: Condition[] = [
     ...ownConditions(districtId, query),

@@ -5,7 +5,8 @@ import type { Caller } from './caller.ts';
 import { createChangeFeed } from './change-feed.ts';
 import { createDocumentLoader } from './document-loader.ts';
 import { Refusal } from './errors.ts';
-import { type FeedEvent, findPlace, lastPlace, type Place, readIdentity } from './feed-events.ts';
+import type { FeedEvent } from './feed-events.ts';
+import { findPlace, lastPlace, type Place, readIdentity } from './feed-place.ts';
 import { requireStudent } from './find-students.ts';
 import type { IepDocument } from './iep-document.ts';
 

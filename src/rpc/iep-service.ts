@@ -7,7 +7,7 @@ import { changeStatus } from '../iep/change-status.ts';
 import { createIep, previewIep } from '../iep/create-iep.ts';
 import { createStudents } from '../iep/create-students.ts';
 import { getIep } from '../iep/find-ieps.ts';
-import { getStudent, listStudents } from '../iep/find-students.ts';
+import { getStudent, listStudents, namesOf } from '../iep/find-students.ts';
 import { recordGoalProgress } from '../iep/record-goal-progress.ts';
 import { listAuditEvents } from '../iep/list-audit-events.ts';
 import { listIeps } from '../iep/list-ieps.ts';
@@ -61,10 +61,11 @@ export function createIepService(db: Database): ServiceImpl<typeof IEPService> {
       const { query, pageSize, filters } = toListStudents(request);
       const students = await listStudents(db, callerOf(context), { ...query, limit: pageSize + 1 });
       const page = students.slice(0, pageSize);
+      const last = page.at(-1);
       const more = students.length > pageSize;
       return {
         students: page.map(toStudent),
-        nextPageToken: more ? encodePageToken(page.at(-1)!.id, 'ListStudents', filters) : '',
+        nextPageToken: last && more ? encodePageToken(last.id, 'ListStudents', filters, namesOf(last)) : '',
       };
     },
 
@@ -88,20 +89,18 @@ export function createIepService(db: Database): ServiceImpl<typeof IEPService> {
     async listIeps(request, context) {
       const { query, pageSize, filters } = toListIeps(request);
       const documents = listIeps(db, callerOf(context), { ...query, limit: pageSize + 1 });
-      const { page, more } = await fillPage(documents, IepSchema, toIep, pageSize);
-      const last = page.at(-1);
+      const { page, last } = await fillPage(documents, IepSchema, toIep, pageSize);
       return {
         ieps: page,
-        nextPageToken: last && more ? encodePageToken(last.id, 'ListIeps', filters, last.reviewDate) : '',
+        nextPageToken: last ? encodePageToken(last.id, 'ListIeps', filters, last.reviewDate ?? '') : '',
       };
     },
 
     async listAuditEvents(request, context) {
       const { query, pageSize, filters } = toListAuditEvents(request);
       const events = listAuditEvents(db, callerOf(context), { ...query, limit: pageSize + 1 });
-      const { page, more } = await fillPage(events, AuditEventSchema, toAuditEvent, pageSize);
-      const last = page.at(-1);
-      return { events: page, nextPageToken: last && more ? encodePageToken(last.id, 'ListAuditEvents', filters) : '' };
+      const { page, last } = await fillPage(events, AuditEventSchema, toAuditEvent, pageSize);
+      return { events: page, nextPageToken: last ? encodePageToken(last.id, 'ListAuditEvents', filters) : '' };
     },
 
     async recordGoalProgress(request, context) {

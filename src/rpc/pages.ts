@@ -23,41 +23,50 @@ export function pageSize(report: Report, value: number): number {
 /** A page ends early here, so that clients' usual limit of 4 MiB is never met. */
 export const PAGE_BYTES = 3 * 1024 * 1024;
 
-/** The messages of a page, from rows that are fetched as they are asked for; `more` = the list goes on behind it. */
-export async function fillPage<Row, Desc extends DescMessage>(
-  rows: AsyncIterable<Row>,
+/**
+ * The messages of a page, from rows that are fetched as they are asked for. `last` is where the next page goes on, if the
+ * list does: the last message, or where the rows stopped.
+ */
+export async function fillPage<Row, Desc extends DescMessage, End>(
+  rows: AsyncGenerator<Row, End>,
   schema: Desc,
   toMessage: (row: Row) => MessageShape<Desc>,
   size: number,
-): Promise<{ page: MessageShape<Desc>[]; more: boolean }> {
+): Promise<{ page: MessageShape<Desc>[]; last: MessageShape<Desc> | End | undefined }> {
   const page: MessageShape<Desc>[] = [];
   let bytes = 0;
-  for await (const row of rows) {
-    const message = toMessage(row);
+  for (;;) {
+    const { done, value } = await rows.next();
+    if (done) {
+      return { page, last: value };
+    }
+    const message = toMessage(value);
     bytes += toBinary(schema, message).byteLength;
     if (page.length === size || (page.length > 0 && bytes > PAGE_BYTES)) {
-      return { page, more: true };
+      return { page, last: page.at(-1) };
     }
     page.push(message);
   }
-  return { page, more: false };
 }
 
 const ID_BYTES = 16;
 const HASH_BYTES = 8;
 
+/** What a list goes by before the id. */
+type ListPlace = string | readonly string[];
+
 /** Where a page begins: after the resource with this id. */
 export interface PageStart {
   readonly id: string;
   /** Whether the resource had this place in the list when the token was made. */
-  readonly isAt: (place: string) => boolean;
+  readonly isAt: (place: ListPlace) => boolean;
 }
 
 /**
  * A page token holds the id of the last resource of a page and hashes of what was listed and, where a resource may move in
  * the list, of its place; and no personal data. It is bound to the RPC and its filters, not to the page size.
  */
-export function encodePageToken(lastId: string, rpc: string, filters: object, place = ''): string {
+export function encodePageToken(lastId: string, rpc: string, filters: object, place: ListPlace = ''): string {
   const id = Buffer.from(lastId.replaceAll('-', ''), 'hex');
   return Buffer.concat([id, hash(rpc, filters), hash(lastId, place)]).toString('base64url');
 }

@@ -136,6 +136,8 @@ export const postgresql: Dialect = {
   writers(poolSize) {
     // The rest stays free for reads, whatever the writers do.
     const total = poolSize < 3 ? poolSize : poolSize - Math.ceil(poolSize / 5);
+    // One that keeps to itself may wait for another process as long as a lock lasts. If it had the last connection, all
+    // others would wait with it: on pools of 2 and 3 such units run one at a time.
     return { shared: Math.min(SHARED_UNITS, total), own: Math.max(1, total - 1), total };
   },
   readers: (poolSize) => Math.max(1, poolSize - SHARED_UNITS),

@@ -64,7 +64,7 @@ export function toListStudents(request: ListStudentsRequest): Page<Omit<ListStud
       familyNamePrefix: text(report, 'family_name_prefix', request.familyNamePrefix, { max: NAME.max }) || undefined,
     };
     const after = decodePageToken(report, request.pageToken, 'ListStudents', filters);
-    return { query: { ...filters, after: after?.id }, pageSize: pageSize(report, request.pageSize), filters };
+    return { query: { ...filters, after }, pageSize: pageSize(report, request.pageSize), filters };
   });
 }
 

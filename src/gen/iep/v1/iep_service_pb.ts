@@ -183,7 +183,8 @@ export type ListStudentsRequest = Message<"iep.v1.ListStudentsRequest"> & {
   pageSize: number;
 
   /**
-   * Where to go on: next_page_token of a call with the same filters. Empty = from the start.
+   * Where to go on: next_page_token of a call with the same filters. Empty = from the start. INVALID_FIELD once the name
+   * of the last student of its page was changed, but for its case: the list goes by it, so start again.
    *
    * @generated from field: string page_token = 2;
    */
@@ -559,7 +560,8 @@ export const GetLatestIepResponseSchema: GenMessage<GetLatestIepResponse> = /*@_
 export type ListIepsRequest = Message<"iep.v1.ListIepsRequest"> & {
   /**
    * The most versions to return: 0 = 50; more than 1,000 counts as 1,000; negative is INVALID_FIELD. May change between
-   * pages. A page also ends at 3 MiB.
+   * pages. A page also ends at 3 MiB; and with latest_only, without student_id, when it has passed over about 10,000
+   * versions, so that it may be empty although the list goes on: only an empty next_page_token is its end.
    *
    * @generated from field: int32 page_size = 1;
    */
@@ -567,7 +569,8 @@ export type ListIepsRequest = Message<"iep.v1.ListIepsRequest"> & {
 
   /**
    * Where to go on: next_page_token of a call with the same filters. Empty = from the start. Without student_id it is
-   * INVALID_FIELD once the review_date of the last version of its page was changed: the list goes by it, so start again.
+   * INVALID_FIELD once the review_date of the version at which its page ended was changed: the list goes by it, so start
+   * again.
    *
    * @generated from field: string page_token = 2;
    */
