@@ -160,6 +160,12 @@ describe('the command line', () => {
     expect(plan('--only=memory')).toEqual([{ database: 'postgresql', scenarios: [], probes: ['memory'] }]);
   });
 
+  it('measures creations in the run with the approval flow that stands beside them', () => {
+    expect(plan('--only=approval')).toEqual([
+      { database: 'postgresql', scenarios: ['ceiling', 'create-iep-cold', 'approval'], probes: [] },
+    ]);
+  });
+
   it.each([['--only=memroy'], ['--database=mysql'], ['--fast'], ['--only=memory', '--database=sqlite']])(
     'that asks for what there is not is refused: %s %s',
     (...args) => {
