@@ -8,7 +8,7 @@ import { budgetFigures } from './budget.ts';
 import { CALL_TIMEOUT_MS } from './ghz.ts';
 import { callersOf, prepareOrders, runAll } from './orders.ts';
 import type { Scenario } from './scenario.ts';
-import { type Call, countedLatency, type Statistics, statisticsOf } from './statistics.ts';
+import { countedLatency, type Statistics, statisticsOf } from './statistics.ts';
 import { checkStored, countRows } from './stored.ts';
 
 /** Processor cores in use, on average over the run; undefined where that cannot be told. */
