@@ -20,7 +20,7 @@ export const PROBES = {
   victim: { run: probeVictim, timeLimitSeconds: 180 },
   growth: { run: probeGrowth, timeLimitSeconds: 600 },
   watch: { run: probeWatch, timeLimitSeconds: 600 },
-  reviews: { run: probeReviews, timeLimitSeconds: 600 },
+  reviews: { run: probeReviews, timeLimitSeconds: 900 },
   memory: { run: probeMemory, timeLimitSeconds: 1200 },
 } as const satisfies Record<string, ProbeEntry>;
 export type ProbeName = keyof typeof PROBES;

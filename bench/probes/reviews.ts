@@ -18,7 +18,7 @@ import { timesInTurns } from './turns.ts';
 
 const BAR: Bar = ['<=', 20];
 
-const FULL = { versions: 1_000_000, calls: 2000, warmUp: 400 };
+const FULL = { versions: 1_000_000, calls: 1000, warmUp: 200 };
 const QUICK = { versions: 50_000, calls: 200, warmUp: 100 };
 
 const VERSIONS_PER_STUDENT = 10;
