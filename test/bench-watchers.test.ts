@@ -47,7 +47,7 @@ describe('watchers in a process of their own', () => {
       for (let version = 0; version < versions; version++) {
         await newIep(service.client, students[0]!);
       }
-      await watchers.told(versions, signal);
+      await expect(watchers.told(versions, signal)).resolves.toBeUndefined();
       await watchers.stop();
     }
   });
