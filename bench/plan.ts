@@ -13,10 +13,13 @@ export type MeasurementName = ScenarioName | ProbeName;
 const SCENARIOS_OF: Record<DatabaseName, readonly ScenarioName[]> = {
   postgresql: SCENARIOS,
   'postgresql-1ms': ['ceiling', 'create-iep-hot', 'create-iep-cold'],
-  // Its file has one writer, whom a thousand callers at once keep busy for seconds.
-  sqlite: SCENARIOS.filter((name) => name !== 'thousand'),
+  // Its file has one writer, whom a thousand callers at once keep busy for seconds, and thousands of drafts for minutes.
+  sqlite: SCENARIOS.filter((name) => name !== 'thousand' && name !== 'approval'),
 };
 const PROBES_OF: Partial<Record<DatabaseName, readonly ProbeName[]>> = { postgresql: PROBE_NAMES };
+
+/** What has to be measured in the same run. Beside whatever is measured by load stands its ceiling. */
+const STANDS_BESIDE: Partial<Record<ScenarioName, readonly ScenarioName[]>> = { approval: ['create-iep-cold'] };
 
 export interface Plan {
   readonly database: DatabaseName;
@@ -30,11 +33,10 @@ export function plansOf(databases: readonly DatabaseName[], chosen: readonly Mea
   return databases
     .map((database) => {
       const scenarios = SCENARIOS_OF[database];
-      const some = scenarios.some(isChosen);
+      const beside = scenarios.filter(isChosen).flatMap((name) => ['ceiling', ...(STANDS_BESIDE[name] ?? [])]);
       return {
         database,
-        // Whatever is measured by load, its ceiling stands beside it.
-        scenarios: scenarios.filter((name) => isChosen(name) || (name === 'ceiling' && some)),
+        scenarios: scenarios.filter((name) => isChosen(name) || beside.includes(name)),
         probes: (PROBES_OF[database] ?? []).filter(isChosen),
       };
     })

@@ -5,6 +5,7 @@ import path from 'node:path';
 import { compareWithFloor, hasFloor } from './floor/compare.ts';
 import { findPgbench } from './floor/pgbench.ts';
 import { messageOf } from './format.ts';
+import { besideCreations } from './load/beside-creations.ts';
 import { findGhz, GHZ_MISSING } from './load/ghz.ts';
 import { measureLoad, type MeasureOptions } from './load/measure.ts';
 import { readScenario } from './load/scenario.ts';
@@ -106,6 +107,11 @@ async function runScenarios(server: Server, plan: Plan, options: RunOptions, rec
       const rate = measured.load.statistics.callsPerSecond;
       await recorder.record({ database, name: `${name}/floor` }, async () => ({
         figures: await compareWithFloor(server, scenario, rate, options),
+      }));
+    }
+    if (measured && name === 'approval') {
+      await recorder.record({ database, name: 'approval/cold' }, async () => ({
+        figures: besideCreations(measured.load, recorder.outcomes, options.quick),
       }));
     }
   }

@@ -146,7 +146,7 @@ describe('the command line', () => {
 
   it('without a choice measures all, on all', () => {
     expect(plan()?.map(({ database: name, probes }) => [name, probes])).toEqual([
-      ['postgresql', ['victim', 'growth', 'memory']],
+      ['postgresql', ['victim', 'growth', 'watch', 'reviews', 'memory']],
       ['postgresql-1ms', []],
       ['sqlite', []],
     ]);
@@ -158,6 +158,12 @@ describe('the command line', () => {
       { database: 'sqlite', scenarios: ['ceiling', 'mixed'], probes: [] },
     ]);
     expect(plan('--only=memory')).toEqual([{ database: 'postgresql', scenarios: [], probes: ['memory'] }]);
+  });
+
+  it('measures creations in the run with the approval flow that stands beside them', () => {
+    expect(plan('--only=approval')).toEqual([
+      { database: 'postgresql', scenarios: ['ceiling', 'create-iep-cold', 'approval'], probes: [] },
+    ]);
   });
 
   it.each([['--only=memroy'], ['--database=mysql'], ['--fast'], ['--only=memory', '--database=sqlite']])(

@@ -1,8 +1,10 @@
 import { describe, expect, it } from 'vitest';
 import { requirementOf } from '../bench/figure.ts';
 import { InvalidRun } from '../bench/invalid-run.ts';
+import { besideCreations } from '../bench/load/beside-creations.ts';
 import { budgetFigures } from '../bench/load/budget.ts';
 import { callsOf } from '../bench/load/ghz.ts';
+import type { Load } from '../bench/load/measure.ts';
 import { type Call, isSuccess, percentile, statisticsOf } from '../bench/load/statistics.ts';
 
 const TIMEOUT_MS = 20_000;
@@ -101,6 +103,44 @@ describe('budgets', () => {
     expect(missed([...callsOfMs(...Array.from({ length: 90 }, () => 1)), ...failed])).toContain(
       'seed: mixed workload > 90 %',
     );
+  });
+});
+
+describe('the approval flow', () => {
+  /** A load with this many calls in a second. */
+  const loadOf = (calls: number, methods: Load['methods'] = new Map()): Load => ({
+    concurrency: 64,
+    statistics: statisticsOf(
+      Array.from({ length: calls }, () => ({ status: 'OK', latencyMs: 1000, endMs: 1000 })),
+      TIMEOUT_MS,
+    ),
+    methods,
+    cores: { ghz: undefined, service: undefined, database: undefined },
+    retries: 0,
+    latenciesMs: [],
+  });
+  const part = (calls: number) => ({ callers: 64, statistics: loadOf(calls).statistics });
+  const approval = loadOf(
+    200,
+    new Map([
+      ['iep.v1.IEPService/UpdateIep', part(69)],
+      ['iep.v1.IEPService/SubmitIep', part(70)],
+    ]),
+  );
+  const creations = { database: 'postgresql', name: 'create-iep-cold', figures: [], load: loadOf(100) } as const;
+
+  it('stands beside the creations of its run, call by call', () => {
+    const figures = besideCreations(approval, [creations], false);
+    expect(figures.map(({ name, ratio, kept }) => [name, ratio, kept])).toEqual([
+      ['calls/s of UpdateIep to creations/s', 0.69, false],
+      ['calls/s of SubmitIep to creations/s', 0.7, true],
+    ]);
+    expect(besideCreations(approval, [creations], true).map(({ kept }) => kept)).toEqual([undefined, undefined]);
+  });
+
+  it('has nothing to stand beside when the creations were invalid', () => {
+    const invalid = { database: 'postgresql', name: 'create-iep-cold', invalid: 'no disk' } as const;
+    expect(() => besideCreations(approval, [invalid], false)).toThrow(InvalidRun);
   });
 });
 

@@ -7,6 +7,7 @@ import { readScenario, type Scenario } from './scenario.ts';
 
 export const CREATE_IEP = 'iep.v1.IEPService/CreateIep';
 const STUDENT_ID = '$STUDENT_ID';
+export const IEP_ID = '$IEP_ID';
 
 /** Creates the scenario's chains, of the documents that create-iep-cold sends, and answers the ids of their students. */
 export async function createChains(
@@ -24,14 +25,32 @@ export async function createChains(
     })),
   });
   const studentIds = students.map(({ id }) => id);
-  const template = await creationTemplate();
   for (let version = 1; version <= versionsPerChain; version++) {
-    const requests = studentIds.map((id) =>
-      fromJson(CreateIepRequestSchema, { ...template, student_id: id, request_id: randomUUID() }),
-    );
-    await Promise.all(requests.map((request) => client.createIep(request)));
+    await createVersions(client, studentIds);
   }
   return studentIds;
+}
+
+/** Not the one who ghz is, so that ghz may approve. */
+const AUTHOR = { headers: { 'x-user-id': 'author' } };
+
+/** Creates the next version of each student's chain, and answers their ids. */
+async function createVersions(client: IepClient, studentIds: readonly string[]): Promise<string[]> {
+  const template = await creationTemplate();
+  const requests = studentIds.map((id) =>
+    fromJson(CreateIepRequestSchema, { ...template, student_id: id, request_id: randomUUID() }),
+  );
+  const responses = await Promise.all(requests.map((request) => client.createIep(request, AUTHOR)));
+  return responses.map(({ iep }) => iep!.id);
+}
+
+/** Creates drafts on the students' chains in turn, so that neighbours are on different ones, and answers their ids. */
+export async function createDrafts(client: IepClient, studentIds: readonly string[], count: number): Promise<string[]> {
+  const ids: string[] = [];
+  while (ids.length < count) {
+    ids.push(...(await createVersions(client, studentIds.slice(0, count - ids.length))));
+  }
+  return ids;
 }
 
 /** A creation as create-iep-cold sends it, without its student. */
@@ -40,10 +59,10 @@ export async function creationTemplate(): Promise<JsonObject> {
   return data[CREATE_IEP] as JsonObject;
 }
 
-/** The template once for every student, if it names one: ghz takes them in turn. */
-export function fillTemplate(template: object, studentIds: readonly string[]): object {
+/** The template once for every id, if it names one: ghz takes them in turn. */
+export function fillTemplate(template: object, ids: readonly string[], placeholder = STUDENT_ID): object {
   const text = JSON.stringify(template);
-  return text.includes(STUDENT_ID)
-    ? studentIds.map((id) => JSON.parse(text.replaceAll(STUDENT_ID, id)) as object)
+  return text.includes(placeholder)
+    ? ids.map((id) => JSON.parse(text.replaceAll(placeholder, id)) as object)
     : template;
 }

@@ -4,12 +4,11 @@ import { type Figure, valueFigure } from '../figure.ts';
 import { InvalidRun } from '../invalid-run.ts';
 import { endedChildrenSeconds, processSeconds } from '../target/processes.ts';
 import type { Target } from '../target/target.ts';
-import { runTogether } from '../together.ts';
 import { budgetFigures } from './budget.ts';
-import { createChains, fillTemplate } from './chains.ts';
-import { CALL_TIMEOUT_MS, type LoadOrder, runGhz } from './ghz.ts';
+import { CALL_TIMEOUT_MS } from './ghz.ts';
+import { callersOf, prepareOrders, runAll } from './orders.ts';
 import type { Scenario } from './scenario.ts';
-import { type Call, countedLatency, type Statistics, statisticsOf } from './statistics.ts';
+import { countedLatency, type Statistics, statisticsOf } from './statistics.ts';
 import { checkStored, countRows } from './stored.ts';
 
 /** Processor cores in use, on average over the run; undefined where that cannot be told. */
@@ -43,29 +42,15 @@ export async function measureLoad(
   scenario: Scenario,
   options: MeasureOptions,
 ): Promise<{ load: Load; figures: Figure[] }> {
-  const { service, database } = target;
-  const studentIds = await createChains(service.client, scenario);
+  const { database } = target;
   const signal = AbortSignal.any([options.signal, AbortSignal.timeout(scenario.timeLimitSeconds * 1000)]);
-  const orders = Object.entries(scenario.load).map(([method, load]) => ({
-    address: target.address,
-    method,
-    data: fillTemplate(scenario.data[method]!, studentIds),
-    amount: { calls: options.quick ? load.quickCalls : load.calls },
-    concurrency: load.concurrency,
-  }));
-  if (scenario.warmUpRounds > 0) {
-    const warmUp = ({ concurrency }: (typeof orders)[number]) => ({ calls: concurrency * scenario.warmUpRounds });
-    await runAll(
-      options.ghz,
-      orders.map((order) => ({ ...order, amount: warmUp(order) })),
-      signal,
-    );
-  }
+  const { warmUp, orders } = await prepareOrders(target, scenario, options.quick);
+  await runAll(options.ghz, scenario, warmUp, signal);
 
   const rowsBefore = await countRows(database);
   const retriesBefore = target.retries();
   const coresUsed = startClock(target);
-  const results = await runAll(options.ghz, orders, signal);
+  const results = await runAll(options.ghz, scenario, orders, signal);
   const cores = coresUsed();
 
   target.requireService();
@@ -81,7 +66,7 @@ export async function measureLoad(
   });
   return {
     load: {
-      concurrency: orders.reduce((sum, { concurrency }) => sum + concurrency, 0),
+      concurrency: callersOf(orders, scenario),
       statistics,
       methods: new Map(methods.length > 1 ? methods : []),
       cores,
@@ -109,19 +94,6 @@ export async function requireInvariants({ name, database }: Pick<Target, 'name' 
   if (Object.keys(broken).length > 0) {
     throw new InvalidRun(`broken invariants: ${JSON.stringify(broken)}`);
   }
-}
-
-/** All orders at once, each by a ghz of its own; what each got, by method. */
-async function runAll(
-  ghz: string,
-  orders: readonly Omit<LoadOrder, 'signal'>[],
-  signal: AbortSignal,
-): Promise<Map<string, Call[]>> {
-  const results = await runTogether(
-    signal,
-    orders.map((order) => (either) => runGhz(ghz, { ...order, signal: either })),
-  );
-  return new Map(orders.map(({ method }, index) => [method, results[index]!]));
 }
 
 function startClock({ service, databaseSeconds }: Target): () => Cores {

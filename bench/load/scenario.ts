@@ -7,13 +7,15 @@ import { messageOf } from '../format.ts';
 /**
  * In the order in which they run. `ceiling` is the health check: what ghz and the listener can do without the service's work.
  * `thousand` is as many callers at once on a chain without versions: with one row for each, and a chain that keeps the
- * invariants, its versions are exactly 1 to 1,000.
+ * invariants, its versions are exactly 1 to 1,000. `approval` leads documents from draft to approved, each call another one,
+ * and stands beside create-iep-cold of the same run.
  */
 export const SCENARIOS = [
   'ceiling',
   'create-student',
   'create-iep-hot',
   'create-iep-cold',
+  'approval',
   'get-latest',
   'mixed',
   'thousand',
@@ -49,7 +51,7 @@ const seedBudget = z
   });
 
 const budgetFile = z.strictObject({
-  /** By full method name; the methods are called at once, each by a ghz of its own. */
+  /** By full method name, each called by a ghz of its own. */
   load: z
     .record(z.string(), load)
     .refine(
@@ -58,6 +60,8 @@ const budgetFile = z.strictObject({
         error: `must have at least ${MIN_CONCURRENCY} callers`,
       },
     ),
+  /** The methods are called one after the other, in the order of `load`, instead of at once. */
+  inTurn: z.boolean().default(false),
   /** Chains that are there before the first call, each of a student of its own, and the length of each. */
   chains: z.number().int().min(0).max(1000),
   versionsPerChain: z.number().int().min(0).max(1000),
@@ -80,7 +84,10 @@ export type Budgets = Pick<z.infer<typeof budgetFile>, 'budget' | 'seedBudget'>;
 
 export interface Scenario extends z.infer<typeof budgetFile> {
   readonly name: ScenarioName;
-  /** By full method name: one request, with ghz's template actions and `$STUDENT_ID` for the student of a chain. */
+  /**
+   * By full method name: one request, with ghz's template actions, `$STUDENT_ID` for the student of a chain, and `$IEP_ID`
+   * for a draft that no other call of the method gets.
+   */
   readonly data: Record<string, object>;
 }
 

@@ -12,7 +12,17 @@ export interface Filling {
   readonly versionsPerStudent: number;
   /** Tells the students of one filling from those of another in the same database. */
   readonly label: string;
+  /** Drafts without dates, where nothing else is said. */
+  readonly versions?: VersionColumns;
 }
+
+/** SQL over `student`, which counts from 1, and `version`. */
+export interface VersionColumns {
+  readonly status: string;
+  readonly reviewDate: string;
+}
+
+const DRAFTS: VersionColumns = { status: `'DRAFT'`, reviewDate: 'cast(null as date)' };
 
 /** Ids come from what they stand for, so that a parent's is known without a look. */
 const STUDENT_ID = 'cast(md5(? || student) as uuid)';
@@ -23,14 +33,14 @@ const IEP_ID = (version: string) => `cast(md5(? || student || '/' || ${version})
  * triggers rest meanwhile; the invariants have to be checked afterwards.
  */
 export async function fillChains(database: TestDatabase, filling: Filling, signal: AbortSignal): Promise<string[]> {
-  const { students, versionsPerStudent, label } = filling;
+  const { students, versionsPerStudent, label, versions = DRAFTS } = filling;
   await database.query('set session_replication_role = replica');
   const perStatement = Math.max(1, Math.floor(ROWS_PER_STATEMENT / versionsPerStudent));
   for (let first = 1; first <= students; first += perStatement) {
     signal.throwIfAborted();
     const last = Math.min(students, first + perStatement - 1);
     await fillStudents(database, label, first, last);
-    await fillVersions(database, label, first, last, versionsPerStudent);
+    await fillVersions(database, label, [first, last, versionsPerStudent], versions);
   }
   await database.query('set session_replication_role = origin');
   const rows = await database.query(
@@ -72,24 +82,21 @@ async function fillStudents(database: TestDatabase, label: string, first: number
 async function fillVersions(
   database: TestDatabase,
   label: string,
-  first: number,
-  last: number,
-  versions: number,
+  bounds: readonly [first: number, last: number, versions: number],
+  { status, reviewDate }: VersionColumns,
 ): Promise<void> {
   const range = `${RANGE}, generate_series(1, cast(? as integer)) as version`;
   await database.query(
-    `insert into ieps (district_id, id, student_id, academic_year, version, parent_version_id, kind, status, content,
-      created_by, create_time, update_time, revision, row_version)
+    `insert into ieps (district_id, id, student_id, academic_year, version, parent_version_id, kind, status, review_date,
+      content, created_by, create_time, update_time, revision, row_version)
     select '${DISTRICT}', ${IEP_ID('version')}, ${STUDENT_ID}, '${YEAR}', version,
-      case when version > 1 then ${IEP_ID('(version - 1)')} end, 'ANNUAL', 'DRAFT',
+      case when version > 1 then ${IEP_ID('(version - 1)')} end, 'ANNUAL', ${status}, ${reviewDate},
       '{"present_levels":{"academic":"Reads 62 words correctly per minute."}}', 'bench', now(), now(), 1, 1
     from ${range}`,
     label,
     label,
     label,
-    first,
-    last,
-    versions,
+    ...bounds,
   );
   await database.query(
     `insert into events (district_id, id, rpc, request_index, actor, event_time, student_id, iep_id, to_status,
@@ -98,8 +105,6 @@ async function fillVersions(
       'DRAFT', 1, '[]' from ${range}`,
     label,
     label,
-    first,
-    last,
-    versions,
+    ...bounds,
   );
 }

@@ -4,7 +4,9 @@ import type { MeasureOptions } from '../load/measure.ts';
 import type { Server } from '../target/server.ts';
 import { probeGrowth } from './growth.ts';
 import { probeMemory } from './memory.ts';
+import { probeReviews } from './reviews.ts';
 import { probeVictim } from './victim.ts';
+import { probeWatch } from './watch/watch.ts';
 
 type Probe = (server: Server, options: MeasureOptions, resources: AsyncDisposableStack) => Promise<Figure[]>;
 
@@ -17,6 +19,8 @@ interface ProbeEntry {
 export const PROBES = {
   victim: { run: probeVictim, timeLimitSeconds: 180 },
   growth: { run: probeGrowth, timeLimitSeconds: 600 },
+  watch: { run: probeWatch, timeLimitSeconds: 600 },
+  reviews: { run: probeReviews, timeLimitSeconds: 900 },
   memory: { run: probeMemory, timeLimitSeconds: 1200 },
 } as const satisfies Record<string, ProbeEntry>;
 export type ProbeName = keyof typeof PROBES;

@@ -1,15 +1,15 @@
-/** Times two things against each other on a machine that is never quite still. */
+/** Measures things against each other on a machine that is never quite still. */
 import { percentile } from '../load/statistics.ts';
 
 export type Action = () => Promise<unknown>;
 
-/** Calls of one side before it is the other one's turn: whatever else the machine does then hits both alike. */
+/** Calls of one action before it is the next one's turn. */
 const BLOCK = 25;
 
 export interface TurnOptions {
-  /** Of each side, one after the other. */
+  /** Of each action, one after the other. */
   readonly calls: number;
-  /** Those of each side before them, which do not count. */
+  /** Those of each action before them, which do not count. */
   readonly warmUp: number;
   readonly signal: AbortSignal;
 }
@@ -18,26 +18,37 @@ export interface TurnOptions {
 export async function mediansInTurns(
   first: Action,
   second: Action,
-  { calls, warmUp, signal }: TurnOptions,
+  options: TurnOptions,
 ): Promise<{ value: number; reference: number }> {
-  await timeInTurns(first, second, warmUp, signal);
-  const [firstMs, secondMs] = await timeInTurns(first, second, calls, signal);
-  return { value: medianOf(firstMs), reference: medianOf(secondMs) };
+  const [value, reference] = await timesInTurns([first, second], options);
+  return { value: medianOf(value!), reference: medianOf(reference!) };
 }
 
-async function timeInTurns(
-  first: Action,
-  second: Action,
-  calls: number,
-  signal: AbortSignal,
-): Promise<[number[], number[]]> {
-  const times: [number[], number[]] = [[], []];
-  for (let done = 0; done < calls; done += BLOCK) {
-    const size = Math.min(BLOCK, calls - done);
-    times[0].push(...(await timeBlock(first, size, signal)));
-    times[1].push(...(await timeBlock(second, size, signal)));
+/** How long the calls of each action took, in milliseconds. */
+export async function timesInTurns(
+  actions: readonly Action[],
+  { calls, warmUp, signal }: TurnOptions,
+): Promise<number[][]> {
+  const blocks = (amount: number) =>
+    Array.from({ length: Math.ceil(amount / BLOCK) }, (_, index) => Math.min(BLOCK, amount - index * BLOCK));
+  const timed = (amount: number) => inTurns(actions, blocks(amount), (action, size) => timeBlock(action, size, signal));
+  await timed(warmUp);
+  return timed(calls);
+}
+
+/** What `take` gets of each subject, round by round: whatever else the machine does then hits all alike. */
+export async function inTurns<S, R>(
+  subjects: readonly S[],
+  rounds: readonly R[],
+  take: (subject: S, round: R) => Promise<readonly number[]>,
+): Promise<number[][]> {
+  const taken: number[][] = subjects.map(() => []);
+  for (const round of rounds) {
+    for (const [index, subject] of subjects.entries()) {
+      taken[index]!.push(...(await take(subject, round)));
+    }
   }
-  return times;
+  return taken;
 }
 
 async function timeBlock(action: Action, calls: number, signal: AbortSignal): Promise<number[]> {
@@ -51,9 +62,9 @@ async function timeBlock(action: Action, calls: number, signal: AbortSignal): Pr
   return times;
 }
 
-function medianOf(times: readonly number[]): number {
+export function medianOf(values: readonly number[]): number {
   return percentile(
-    times.toSorted((a, b) => a - b),
+    values.toSorted((a, b) => a - b),
     500,
   );
 }

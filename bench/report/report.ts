@@ -29,6 +29,9 @@ function conditionsOf(quick: boolean): string[] {
     '"postgresql" flushes as fast as its disk does, "postgresql-1ms" waits 1 ms before each flush (commit_delay = 1000, commit_siblings = 0).',
     'The floor is the transaction of an ORM (begin, advisory lock, read of the head, insert of a document of the same size, commit) by pgbench over TCP, one statement at a time (-M extended), right after the scenario on the same server. Hot is one chain, cold 10,000 students at random.',
     'The creations that stand beside the floor carry no request_id: the floor knows none, and ghz spends as much on a template as the service on a creation.',
+    'Approval: each call changes a document of its own, a draft that was there before; UpdateIep replaces its content, SubmitIep and ApproveIep go on with the same documents, one method after the other.',
+    'Commit to event is the time from the one that the change bears, which its unit of work took before it wrote, to the arrival at each watcher. The watchers are gRPC clients with a connection each, in a process of their own on the same cores, which leave the messages as bytes. With them and without are turns of a few seconds, and the medians stand against each other.',
+    'Reviews due are asked for by one caller at a time; the time ends with the last byte, before the answer is decoded. What is listed has the content and the goals of create-iep-cold. The health check in the same turns is what the machine takes for any call.',
     'Memory is flat when the mean of the samples of the last quarter of the time is at most 1.1 times that of the second quarter.',
   ];
 }

@@ -26,16 +26,25 @@ export interface Target {
 export async function startTarget(server: Server, resources: AsyncDisposableStack): Promise<Target> {
   const database = await server.createDatabase(resources);
   await migrate(database.url);
+  return startOn(server.name, database, resources);
+}
+
+/** Starts the service over a database that is ready, beside others where there are any. */
+export async function startOn(
+  name: DatabaseName,
+  database: TestDatabase,
+  resources: AsyncDisposableStack,
+): Promise<Target> {
   // At this level it logs a line for each retry, and none for a call that went well.
   const service = await startProcess(database.url, { LOG_LEVEL: 'info' });
   resources.defer(() => service.stop());
   const watch = watchService(service.process);
   return {
-    name: server.name,
+    name,
     service,
     address: new URL(service.grpcUrl).host,
     database,
-    databaseSeconds: await databaseClock(server.name, database),
+    databaseSeconds: await databaseClock(name, database),
     retries: watch.retries,
     requireService() {
       const end = watch.end();
