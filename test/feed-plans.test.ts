@@ -3,7 +3,8 @@
  * place, behind it, or about others. The statements are those of the code, explained as it runs them.
  */
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { findPlace, lastPlace, type Place, readEvents, type Scope } from '../src/iep/feed-events.ts';
+import { readEvents, type Scope } from '../src/iep/feed-events.ts';
+import { findPlace, lastPlace, type Place } from '../src/iep/feed-place.ts';
 import { listAuditEvents } from '../src/iep/list-audit-events.ts';
 import { type Database, openDatabase } from '../src/persistence/database.ts';
 import type { Reader } from '../src/persistence/unit-of-work.ts';
