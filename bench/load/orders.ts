@@ -8,6 +8,8 @@ import type { Call } from './statistics.ts';
 
 type Order = Omit<LoadOrder, 'signal'>;
 
+const QUICK_WARM_UP_ROUNDS = 8;
+
 /** Creates what the calls are about. Those of the warm-up get drafts of their own. */
 export async function prepareOrders(
   { address, service: { client } }: Target,
@@ -19,7 +21,7 @@ export async function prepareOrders(
   const sizes = Object.entries(load).map(([method, { concurrency, calls, quickCalls }]) => ({
     method,
     concurrency,
-    warmUpCalls: concurrency * warmUpRounds,
+    warmUpCalls: concurrency * (quick ? Math.min(warmUpRounds, QUICK_WARM_UP_ROUNDS) : warmUpRounds),
     calls: quick ? quickCalls : calls,
   }));
   const needed = sizes.map(({ warmUpCalls, calls }) => warmUpCalls + calls);

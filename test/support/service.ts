@@ -9,6 +9,7 @@ import { readConfig } from '../../src/config.ts';
 import { IEPService } from '../../src/gen/iep/v1/iep_service_pb.ts';
 import { createLog } from '../../src/log.ts';
 import { startService } from '../../src/server/service.ts';
+import manifest from '../../package.json' with { type: 'json' };
 
 export type IepClient = Client<typeof IEPService>;
 type Environment = Record<string, string>;
@@ -71,10 +72,13 @@ export async function startProcess(databaseUrl: string, env: Environment = {}): 
   };
 }
 
+/** How `npm start` starts Node, but for the file of a developer's own environment. */
+const FLAGS = manifest.scripts.start.split(' ').filter((word) => /^--(?!env-file)/.test(word));
+
 /** Runs `src/main.ts` with nothing in its environment but what is given. */
 export function spawnMain(env: Environment): ChildProcess {
   const main = path.join(import.meta.dirname, '../../src/main.ts');
-  return spawn(process.execPath, [main], { env, stdio: ['ignore', 'pipe', 'pipe'] });
+  return spawn(process.execPath, [...FLAGS, main], { env, stdio: ['ignore', 'pipe', 'pipe'] });
 }
 
 const START_LIMIT_MS = 30_000;
