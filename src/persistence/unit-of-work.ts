@@ -106,12 +106,16 @@ export function createUnits({ orm, dialect, versionLock, retries, onCommit }: Un
           locked.map(({ member }) => member),
         );
         // From here on a caller who goes away does not hold up those who share the unit: it cannot know what became of its
-        // change. One that has a unit of its own can, up to the COMMIT.
-        if (locked.length > 1) {
+        // change, so the last writes may be sent with the COMMIT. One that has a unit of its own can, up to the COMMIT.
+        const isShared = locked.length > 1;
+        if (isShared) {
           seal(locked);
         }
         await rows.flush();
-        seal(locked);
+        if (!isShared) {
+          await dialect.send(em);
+          seal(locked);
+        }
         locked.forEach((job) => (job.committing = true));
         await em.commit();
         onCommit();

@@ -98,6 +98,8 @@ export interface Dialect {
   readonly lockStudent: (em: EntityManager, districtId: string, id: string, timeoutMs: number) => Promise<Date>;
   /** Keeps other writers from these rows of `ieps` until the transaction ends. */
   readonly lockIeps: (em: EntityManager, districtId: string, ids: readonly string[]) => Promise<void>;
+  /** Sends the writes that would be sent with the next statement. */
+  readonly send: (em: EntityManager) => Promise<void>;
   readonly sql: SqlFragments;
   readonly classify: (error: unknown) => Failure;
   /** Another writer took the version: where chains are locked, a sign that the lock does not hold. */

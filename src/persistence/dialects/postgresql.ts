@@ -4,7 +4,7 @@ import { MikroORM } from '@mikro-orm/postgresql';
 import type { EntityManager } from '@mikro-orm/sql';
 import { Initial } from '../migrations/postgresql/0001-initial.ts';
 import { Lifecycle } from '../migrations/postgresql/0002-lifecycle.ts';
-import { LateBeginClient } from './late-begin.ts';
+import { BundlingClient, SEND } from './bundling-client.ts';
 import { classifier, codeOf, rootMessage } from './classify.ts';
 import {
   type Chain,
@@ -106,7 +106,7 @@ async function lockByRow(
 
 export const postgresql: Dialect = {
   async connect(url, poolSize) {
-    const open = (max: number, options: object = { stream: openSocket, Client: LateBeginClient }) =>
+    const open = (max: number, options: object = { stream: openSocket, Client: BundlingClient }) =>
       MikroORM.init({
         ...ormOptions,
         migrations: migrationsOf(postgresql),
@@ -167,6 +167,9 @@ export const postgresql: Dialect = {
       districtId,
       ...ids,
     ]);
+  },
+  async send(em) {
+    await em.execute(SEND);
   },
   sql: {
     includes: (column) => `${column} @> to_jsonb(?::text)`,

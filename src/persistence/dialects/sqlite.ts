@@ -79,6 +79,8 @@ export const sqlite: Dialect = {
   lockChains: async (_em, _lock, chains) => ({ now: new Date(), keys: new Set(chains.map(chainKey)) }),
   lockStudent: async () => new Date(),
   lockIeps: async () => undefined,
+  // Nothing waits: there is no way to go.
+  send: async () => undefined,
   sql: {
     includes: (column) => `exists (select 1 from json_each(${column}) where value = ?)`,
     jsonTable(name, columns) {

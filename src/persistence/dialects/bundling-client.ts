@@ -1,0 +1,44 @@
+import { Client } from 'pg';
+
+const BEGIN = 'start transaction ';
+const NO_RESULT = { command: '', rowCount: null, rows: [] };
+
+/** Sends what it was handed before, and does nothing more. */
+export const SEND = 'select';
+
+/**
+ * Sends what has no answer together with the statement after it: the beginning of a transaction, and inserts. A round trip
+ * costs more than most statements, and under load the event loop's whole turn. An insert's error is then that of the
+ * statement it was sent with. PostgreSQL runs the statements of a message one after the other, each with a snapshot of its
+ * own, and none after one that fails.
+ */
+export class BundlingClient extends Client {
+  #waiting: string[] = [];
+  #inTransaction = false;
+
+  // The one form that the query builder uses, of the many that the driver knows.
+  override query = (async (sql: string, parameters?: unknown[]) => {
+    if (typeof sql !== 'string') {
+      return super.query(sql, parameters as never);
+    }
+    if (sql.startsWith(BEGIN) || (this.#inTransaction && answersNoRows(sql))) {
+      this.#inTransaction = true;
+      this.#waiting.push(sql);
+      return NO_RESULT;
+    }
+    const waiting = this.#waiting;
+    this.#waiting = [];
+    this.#inTransaction &&= sql !== 'commit' && sql !== 'rollback';
+    if (waiting.length === 0) {
+      return super.query(sql, parameters as never);
+    }
+    if (sql === 'rollback') {
+      return waiting[0]!.startsWith(BEGIN) ? NO_RESULT : super.query(sql);
+    }
+    const results = (await super.query([...waiting, sql].join('; '))) as unknown as unknown[];
+    return results.at(-1);
+  }) as never;
+}
+
+/** False for some that do not, when a value has the word. */
+const answersNoRows = (sql: string) => sql.startsWith('insert into ') && !sql.includes(' returning ');
