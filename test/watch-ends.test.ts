@@ -9,7 +9,7 @@ import { newIep, newStudent } from './support/samples.ts';
 import { clientsOf, type RunningService, startInProcess } from './support/service.ts';
 import type { TestDatabase } from './support/sql.ts';
 import { startForSuite } from './support/suite-service.ts';
-import { idleByGrpc, idleByHttp } from './support/idle-watch.ts';
+import { idleByGrpc, idleByHttp, openNeverEnding } from './support/idle-watch.ts';
 import { toldOf, watch, watchFromNow, type Watching } from './support/watching.ts';
 
 const DAYS_30 = 30 * 24 * 60 * 60 * 1000;
@@ -92,5 +92,16 @@ describeOnBoth('a watch ends', (backend) => {
     expect(next.changes.map(({ iep: told }) => told?.id)).toEqual([iep.id]);
     await next.cancel();
     await resumed.stop();
+  });
+
+  it('when the service shuts down, soon, though its client does not close the connection', async () => {
+    const own = await startInProcess(database.url, { SHUTDOWN_GRACE_MS: '20000' });
+    const between = [await openNeverEnding(own.grpcUrl), await openNeverEnding(own.httpUrl)] as const;
+    const stuck = await Promise.all([idleByGrpc(between[0].url), idleByHttp(between[1].url)]);
+    const began = performance.now();
+    await own.stop();
+    expect(performance.now() - began).toBeLessThan(5000);
+    expect(own.log.lines.filter(({ msg }) => String(msg).includes('grace'))).toEqual([]);
+    [...stuck, ...between].forEach(({ close }) => close());
   });
 });

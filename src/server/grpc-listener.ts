@@ -1,5 +1,6 @@
 import { subscribe, unsubscribe } from 'node:diagnostics_channel';
 import { constants, type Http2Session, type ServerHttp2Stream } from 'node:http2';
+import type { Socket } from 'node:net';
 import { type DescFile, toBinary } from '@bufbuild/protobuf';
 import { FileDescriptorProtoSchema } from '@bufbuild/protobuf/wkt';
 import type { Interceptor, ServiceImpl } from '@connectrpc/connect';
@@ -13,7 +14,7 @@ import { IEPService } from '../gen/iep/v1/iep_service_pb.ts';
 import { cutGrpcTimeout, type Deadlines, deadlinesOf } from './deadline.ts';
 import { grpcDefinition, grpcImplementation } from './grpc-adapter.ts';
 import { MAX_REQUEST_BYTES } from './limits.ts';
-import { createOpenStreams } from './open-streams.ts';
+import { createOpenStreams, LAST_WORDS_MS } from './open-streams.ts';
 
 export interface ListenerOptions {
   readonly service: ServiceImpl<typeof IEPService>;
@@ -47,6 +48,9 @@ const CONNECTION_WINDOW_BYTES = 8 * 1024 * 1024;
  * the window. Node tells of every HTTP/2 request first.
  */
 const REQUEST_ARRIVES = 'http2.server.stream.created';
+
+/** Nor does it offer a way to a connection that was ended: HTTP/2 lets go of it, and waits for the client to end it, too. */
+const CLIENT_CONNECTS = 'net.server.socket';
 
 // grpc-js would print the metadata that it refuses.
 setLogVerbosity(logVerbosity.NONE);
@@ -89,7 +93,15 @@ export async function openGrpcListener(host: string, port: number, options: List
       }
     }
   };
+  const onConnection = (message: unknown) => {
+    const { socket } = message as { readonly socket: Socket };
+    if (socket.localPort === bound) {
+      // A client that is frozen, or has left something unread, does not end it.
+      socket.once('finish', () => void setTimeout(() => socket.destroy(), LAST_WORDS_MS).unref());
+    }
+  };
   subscribe(REQUEST_ARRIVES, onRequest);
+  subscribe(CLIENT_CONNECTS, onConnection);
   return {
     port: bound,
     setServing: (serving) => health.setStatus(IEPService.typeName, serving ? 'SERVING' : 'NOT_SERVING'),
@@ -99,6 +111,7 @@ export async function openGrpcListener(host: string, port: number, options: List
     },
     destroy() {
       unsubscribe(REQUEST_ARRIVES, onRequest);
+      unsubscribe(CLIENT_CONNECTS, onConnection);
       server.forceShutdown();
     },
   };

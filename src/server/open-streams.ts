@@ -1,5 +1,5 @@
-/** How long a client has to read the end of a stream when the service shuts down. */
-const LAST_WORDS_MS = 1000;
+/** How long a client has to read the end of a stream, or of a connection, when the service shuts down. */
+export const LAST_WORDS_MS = 1000;
 
 interface Closable {
   once(event: 'close', listener: () => void): unknown;

@@ -2,6 +2,7 @@
 import { once } from 'node:events';
 import { type IncomingMessage, request as httpRequest } from 'node:http';
 import { connect } from 'node:http2';
+import { type AddressInfo, connect as connectSocket, createServer, type Socket } from 'node:net';
 import type { Readable } from 'node:stream';
 import { create, fromBinary, toBinary } from '@bufbuild/protobuf';
 import {
@@ -71,4 +72,26 @@ export async function idleByHttp(url: string, studentId = ''): Promise<IdleWatch
   const [response] = (await once(call, 'response')) as [IncomingMessage];
   response.on('error', () => undefined);
   return { read: (take) => readMessages(response, take), close: () => void call.destroy() };
+}
+
+/** Stands between clients and `url`, and never ends a connection of its own, as a client that is frozen does not. */
+export async function openNeverEnding(url: string): Promise<{ readonly url: string; readonly close: () => void }> {
+  const { hostname: host, port } = new URL(url);
+  const sockets: Socket[] = [];
+  const server = createServer({ allowHalfOpen: true }, (near) => {
+    const far = connectSocket({ host, port: Number(port), allowHalfOpen: true });
+    sockets.push(near, far);
+    [near, far].forEach((socket) => socket.on('error', () => undefined));
+    near.pipe(far, { end: false });
+    far.pipe(near, { end: false });
+  });
+  server.listen(0, host);
+  await once(server, 'listening');
+  return {
+    url: `http://${host}:${(server.address() as AddressInfo).port}`,
+    close() {
+      server.close();
+      sockets.forEach((socket) => socket.destroy());
+    },
+  };
 }
