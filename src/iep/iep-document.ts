@@ -21,6 +21,12 @@ export interface IepDocument {
   readonly goals: readonly GoalContent[];
 }
 
+/** A document as it was read. */
+export interface StoredDocument extends IepDocument {
+  /** UTF-16 units of the JSON that its content and its goals were read as. */
+  readonly jsonLength: number;
+}
+
 /** A version as one row. Its content is read as text, whichever way the database would give it. */
 const IEP_COLUMNS = {
   districtId: 'district_id',
@@ -90,13 +96,13 @@ export async function findDocuments(
   { em, sql }: Reader,
   clause: string,
   params: readonly unknown[],
-): Promise<IepDocument[]> {
+): Promise<StoredDocument[]> {
   const columns = [...IEP_SELECTION, goalsColumn(sql)].join(', ');
   const rows = await em.execute<DocumentRow[]>(`select ${columns} from ieps ${clause}`, [...params]);
   return rows.map(documentOf);
 }
 
-function documentOf({ goals, ...row }: DocumentRow): IepDocument {
+function documentOf({ goals, ...row }: DocumentRow): StoredDocument {
   const iep = {
     ...row,
     content: JSON.parse(row.content) as Iep['content'],
@@ -104,11 +110,15 @@ function documentOf({ goals, ...row }: DocumentRow): IepDocument {
     updateTime: new Date(row.updateTime),
     approveTime: row.approveTime === null ? null : new Date(row.approveTime),
   };
-  return { iep, goals: goalsOf(goals) };
+  return { iep, goals: goalsOf(goals), jsonLength: row.content.length + (goals?.length ?? 0) };
 }
 
 /** Those of the district's versions that have these ids, in any order. */
-export async function findIeps(reader: Reader, districtId: string, iepIds: readonly string[]): Promise<IepDocument[]> {
+export async function findIeps(
+  reader: Reader,
+  districtId: string,
+  iepIds: readonly string[],
+): Promise<StoredDocument[]> {
   const places = iepIds.map(() => '?').join(', ');
   return iepIds.length === 0
     ? []

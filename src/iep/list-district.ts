@@ -4,7 +4,7 @@ import { invalidField } from './errors.ts';
 import { type Place, placesAfter, type PlaceRow, stretchesAfter, UNDATED } from './district-places.ts';
 import { requireAnchor } from './iep-anchor.ts';
 import type { IepFilters } from './iep-conditions.ts';
-import { CHUNK, findIeps, type IepDocument } from './iep-document.ts';
+import { CHUNK, findIeps, type StoredDocument } from './iep-document.ts';
 
 export interface DistrictQuery extends IepFilters {
   /** Begin after the version with this id, where `isAt` knows the review_date that it had then. */
@@ -26,7 +26,7 @@ export async function* listDistrict(
   db: Pick<Database, 'read'>,
   caller: Caller,
   query: DistrictQuery,
-): AsyncGenerator<IepDocument, Place | undefined> {
+): AsyncGenerator<StoredDocument, Place | undefined> {
   const start = await findStart(db, caller, query);
   let left = query.limit;
   let looked = 0;
@@ -82,7 +82,7 @@ async function findAt(
   caller: Caller,
   { status, reviewDateBefore }: DistrictQuery,
   places: readonly Place[],
-): Promise<IepDocument[]> {
+): Promise<StoredDocument[]> {
   const ids = places.map(({ id }) => id);
   const documents = await db.read(caller, (reader) => findIeps(reader, caller.districtId, ids));
   return documents

@@ -4,7 +4,7 @@ import { requireStudent } from './find-students.ts';
 import type { Place } from './district-places.ts';
 import { type Anchor, requireAnchor } from './iep-anchor.ts';
 import { behind, type Condition, IS_LATEST, ownConditions, where } from './iep-conditions.ts';
-import { CHUNK, findDocuments, type IepDocument } from './iep-document.ts';
+import { CHUNK, findDocuments, type StoredDocument } from './iep-document.ts';
 import { type DistrictQuery, listDistrict } from './list-district.ts';
 
 export interface ListIepsQuery extends DistrictQuery {
@@ -20,7 +20,7 @@ export function listIeps(
   db: Database,
   caller: Caller,
   query: ListIepsQuery,
-): AsyncGenerator<IepDocument, Place | undefined> {
+): AsyncGenerator<StoredDocument, Place | undefined> {
   const { studentId } = query;
   return studentId === undefined ? listDistrict(db, caller, query) : listStudent(db, caller, { ...query, studentId });
 }
@@ -29,7 +29,7 @@ async function* listStudent(
   db: Database,
   caller: Caller,
   query: ListIepsQuery & { studentId: string },
-): AsyncGenerator<IepDocument, undefined> {
+): AsyncGenerator<StoredDocument, undefined> {
   const { districtId } = caller;
   const { studentId, latestOnly, after } = query;
   let last: Pick<Anchor, 'academicYear' | 'version'> | undefined = await db.read(caller, async (reader) => {

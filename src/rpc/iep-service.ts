@@ -1,6 +1,4 @@
 import type { HandlerContext, ServiceImpl } from '@connectrpc/connect';
-import { AuditEventSchema } from '../gen/iep/v1/audit_pb.ts';
-import { IepSchema } from '../gen/iep/v1/iep_pb.ts';
 import type { IEPService } from '../gen/iep/v1/iep_service_pb.ts';
 import { compareIeps } from '../iep/compare-ieps.ts';
 import { changeStatus } from '../iep/change-status.ts';
@@ -16,8 +14,8 @@ import { updateIep } from '../iep/update-iep.ts';
 import { updateStudent } from '../iep/update-student.ts';
 import { createWatchIeps } from '../iep/watch-ieps.ts';
 import type { Database } from '../persistence/database.ts';
-import { toAuditEvent } from './audit-messages.ts';
 import { callerOf } from './call-context.ts';
+import { LISTED_EVENTS, LISTED_IEPS } from './listed.ts';
 import { toGoal, toIep, toStudent } from './messages.ts';
 import { toRecordGoalProgress } from './requests/progress-request.ts';
 import { toChanges } from './changes.ts';
@@ -89,7 +87,7 @@ export function createIepService(db: Database): ServiceImpl<typeof IEPService> {
     async listIeps(request, context) {
       const { query, pageSize, filters } = toListIeps(request);
       const documents = listIeps(db, callerOf(context), { ...query, limit: pageSize + 1 });
-      const { page, last } = await fillPage(documents, IepSchema, toIep, pageSize);
+      const { page, last } = await fillPage(documents, LISTED_IEPS, pageSize);
       return {
         ieps: page,
         nextPageToken: last ? encodePageToken(last.id, 'ListIeps', filters, last.reviewDate ?? '') : '',
@@ -99,7 +97,7 @@ export function createIepService(db: Database): ServiceImpl<typeof IEPService> {
     async listAuditEvents(request, context) {
       const { query, pageSize, filters } = toListAuditEvents(request);
       const events = listAuditEvents(db, callerOf(context), { ...query, limit: pageSize + 1 });
-      const { page, last } = await fillPage(events, AuditEventSchema, toAuditEvent, pageSize);
+      const { page, last } = await fillPage(events, LISTED_EVENTS, pageSize);
       return { events: page, nextPageToken: last ? encodePageToken(last.id, 'ListAuditEvents', filters) : '' };
     },
 

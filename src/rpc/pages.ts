@@ -23,29 +23,46 @@ export function pageSize(report: Report, value: number): number {
 /** A page ends early here, so that clients' usual limit of 4 MiB is never met. */
 export const PAGE_BYTES = 3 * 1024 * 1024;
 
+/** What a list is made of. */
+export interface Listed<Row, Desc extends DescMessage> {
+  readonly schema: Desc;
+  readonly toMessage: (row: Row) => MessageShape<Desc>;
+  /** No message of the row is larger, and it need not be encoded to know that. */
+  readonly bytesAtMost: (row: Row) => number;
+}
+
 /**
  * The messages of a page, from rows that are fetched as they are asked for. `last` is where the next page goes on, if the
  * list does: the last message, or where the rows stopped.
  */
 export async function fillPage<Row, Desc extends DescMessage, End>(
   rows: AsyncGenerator<Row, End>,
-  schema: Desc,
-  toMessage: (row: Row) => MessageShape<Desc>,
+  { schema, toMessage, bytesAtMost }: Listed<Row, Desc>,
   size: number,
 ): Promise<{ page: MessageShape<Desc>[]; last: MessageShape<Desc> | End | undefined }> {
   const page: MessageShape<Desc>[] = [];
+  // The page has at most `bytes`. Only where that is too many are they measured, each message once.
   let bytes = 0;
+  let measured = { messages: 0, bytes: 0 };
   for (;;) {
     const { done, value } = await rows.next();
     if (done) {
       return { page, last: value };
     }
-    const message = toMessage(value);
-    bytes += toBinary(schema, message).byteLength;
-    if (page.length === size || (page.length > 0 && bytes > PAGE_BYTES)) {
+    if (page.length === size) {
       return { page, last: page.at(-1) };
     }
-    page.push(message);
+    page.push(toMessage(value));
+    bytes += bytesAtMost(value);
+    if (bytes > PAGE_BYTES) {
+      const sizes = page.slice(measured.messages).map((message) => toBinary(schema, message).byteLength);
+      bytes = sizes.reduce((sum, length) => sum + length, measured.bytes);
+      measured = { messages: page.length, bytes };
+    }
+    if (bytes > PAGE_BYTES && page.length > 1) {
+      page.pop();
+      return { page, last: page.at(-1) };
+    }
   }
 }
 
