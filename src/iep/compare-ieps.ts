@@ -1,9 +1,9 @@
-import type { Iep } from '../persistence/entities.ts';
 import type { Database } from '../persistence/database.ts';
 import type { Caller } from './caller.ts';
 import { compareJson, type Difference } from './compare-json.ts';
 import { invalidField, Refusal } from './errors.ts';
-import { findIeps, type GoalContent, type IepDocument } from './iep-document.ts';
+import { findStatements, type FoundStatement, type Statement } from './find-statements.ts';
+import type { GoalColumns } from './iep-document.ts';
 
 export interface CompareIepsQuery {
   readonly fromIepId: string;
@@ -13,9 +13,9 @@ export interface CompareIepsQuery {
 /** What two documents of one student say differently: first their content, then their goals, then their dates. */
 export async function compareIeps(db: Database, caller: Caller, query: CompareIepsQuery): Promise<Difference[]> {
   const { fromIepId, toIepId } = query;
-  const documents = await db.read(caller, (reader) => findIeps(reader, caller.districtId, [fromIepId, toIepId]));
-  const from = withId(documents, fromIepId);
-  const to = withId(documents, toIepId);
+  const found = await db.read(caller, (reader) => findStatements(reader, caller.districtId, [fromIepId, toIepId]));
+  const from = withId(found, fromIepId);
+  const to = withId(found, toIepId);
   if (from.iep.studentId !== to.iep.studentId) {
     throw invalidField('to_iep_id', 'must be an IEP of the same student as from_iep_id');
   }
@@ -23,7 +23,7 @@ export async function compareIeps(db: Database, caller: Caller, query: CompareIe
 }
 
 /** Only the authors' words count: not the kind, the status, the progress, nor anything that the service assigns. */
-export function compareDocuments(from: IepDocument, to: IepDocument): Difference[] {
+export function compareDocuments(from: Statement, to: Statement): Difference[] {
   return [
     ...compareJson('/content', from.iep.content, to.iep.content),
     ...compareGoals(from.goals, to.goals),
@@ -31,16 +31,16 @@ export function compareDocuments(from: IepDocument, to: IepDocument): Difference
   ];
 }
 
-function withId(documents: readonly IepDocument[], iepId: string): IepDocument {
-  const document = documents.find(({ iep }) => iep.id === iepId);
-  if (document === undefined) {
+function withId(statements: readonly FoundStatement[], iepId: string): FoundStatement {
+  const found = statements.find(({ iep }) => iep.id === iepId);
+  if (found === undefined) {
     throw new Refusal('IEP_NOT_FOUND', { iepId });
   }
-  return document;
+  return found;
 }
 
 /** Goal by goal: those of `to` in their order, then those that are gone. */
-function compareGoals(from: readonly GoalContent[], to: readonly GoalContent[]): Difference[] {
+function compareGoals(from: readonly GoalColumns[], to: readonly GoalColumns[]): Difference[] {
   const before = byKey(from);
   const after = byKey(to);
   const keys = new Set([...after.keys(), ...before.keys()]);
@@ -48,12 +48,12 @@ function compareGoals(from: readonly GoalContent[], to: readonly GoalContent[]):
 }
 
 /** Each goal as an object that holds nothing else, by its key. */
-function byKey(goals: readonly GoalContent[]): Map<string, Record<string, unknown>> {
+function byKey(goals: readonly GoalColumns[]): Map<string, Record<string, unknown>> {
   return new Map(goals.map((goal) => [goal.goalKey, { [goal.goalKey]: fieldsOf(goal) }]));
 }
 
 /** What a goal says, as ProtoJSON with the names of the proto. */
-function fieldsOf(goal: GoalContent): Record<string, unknown> {
+function fieldsOf(goal: GoalColumns): Record<string, unknown> {
   return given({
     goal_key: goal.goalKey,
     domain: goal.domain && `GOAL_DOMAIN_${goal.domain}`,
@@ -67,7 +67,7 @@ function fieldsOf(goal: GoalContent): Record<string, unknown> {
   });
 }
 
-function datesOf({ meetingDate, effectiveDate, reviewDate }: Iep): Record<string, unknown> {
+function datesOf({ meetingDate, effectiveDate, reviewDate }: Statement['iep']): Record<string, unknown> {
   return given({ meeting_date: meetingDate, effective_date: effectiveDate, review_date: reviewDate });
 }
 

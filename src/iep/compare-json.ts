@@ -1,7 +1,5 @@
-import diff from 'microdiff';
-
 type Json = Record<string, unknown>;
-type Path = readonly (string | number)[];
+type Container = Json | readonly unknown[];
 
 /** What two documents say differently in one place. */
 export interface Difference {
@@ -14,68 +12,96 @@ export interface Difference {
   readonly after?: unknown;
 }
 
+/** The most differences that are listed inside one object or array: nobody reads more, and each costs time. */
+export const MAX_DIFFERENCES = 5000;
 /**
- * The most that paths may take in bytes. Values are no larger than what is compared, but one long key stands in the path of
- * everything below it.
+ * The most that their paths may take in bytes. Values are no larger than what is compared, but one long key stands in the
+ * path of everything below it.
  */
 const MAX_PATH_BYTES = 768 * 1024;
 /** About what a difference takes beside its path and values. */
 const BYTES_EACH = 32;
 
-const OPERATIONS = { CREATE: 'ADDED', REMOVE: 'REMOVED', CHANGE: 'CHANGED' } as const;
+interface Place {
+  readonly path: string;
+  /** Of the path in UTF-8. Added up, because to ask for it makes a copy of a path that may never be listed. */
+  readonly bytes: number;
+}
 
 /**
- * What differs in two objects that stand at `at`, a JSON pointer, sorted by path: keys by UTF-16 code units, as RFC 8785
- * does, and indexes by number. Arrays are compared index by index; an object and an array have nothing in common. When
- * there is too much to list, all of `at` is one difference.
+ * What differs in two objects that stand at `at`, a JSON pointer, by path: keys by UTF-16 code units, as RFC 8785 sorts
+ * them, and indexes by number. Arrays are compared index by index; an object and an array have nothing in common. An object
+ * or array in which there is too much to list is one difference, the innermost first.
  */
 export function compareJson(at: string, before: Json, after: Json): Difference[] {
-  const found = diff(bare(before) as Json, bare(after) as Json, { cyclesFix: false });
-  if (!canBeListed(found)) {
-    return [{ path: at, operation: 'CHANGED', before, after }];
-  }
-  return found
-    .sort((one, other) => comparePaths(one.path, other.path))
-    .map((difference) => ({
-      path: at + pointerTo(difference.path),
-      operation: OPERATIONS[difference.type],
-      ...(difference.type !== 'CREATE' && { before: difference.oldValue as unknown }),
-      ...(difference.type !== 'REMOVE' && { after: difference.value as unknown }),
-    }));
-}
-
-/** A copy that inherits nothing: microdiff asks for keys by `in`, which finds "constructor" in every other object. */
-function bare(value: unknown): unknown {
-  if (Array.isArray(value)) {
-    return value.map(bare);
-  }
-  if (typeof value !== 'object' || value === null) {
-    return value;
-  }
-  const copy = Object.create(null) as Json;
-  for (const [key, item] of Object.entries(value)) {
-    copy[key] = bare(item);
-  }
-  return copy;
-}
-
-function canBeListed(differences: readonly { path: Path }[]): boolean {
+  const found: Difference[] = [];
   let bytes = 0;
-  for (const { path } of differences) {
-    bytes += BYTES_EACH + Buffer.byteLength(pointerTo(path));
-    if (bytes > MAX_PATH_BYTES) {
-      return false;
+
+  function add({ path, bytes: ofPath }: Place, operation: Difference['operation'], one: unknown, other: unknown): void {
+    found.push({ path, operation, before: one, after: other });
+    bytes += BYTES_EACH + ofPath;
+  }
+
+  /** JSON has no undefined: it stands for what is not there. */
+  function compare(place: Place, one: unknown, other: unknown): void {
+    if (one === undefined) {
+      add(place, 'ADDED', one, other);
+    } else if (other === undefined) {
+      add(place, 'REMOVED', one, other);
+    } else if (!isContainer(one) || !isContainer(other) || Array.isArray(one) !== Array.isArray(other)) {
+      add(place, 'CHANGED', one, other);
+    } else {
+      compareInside(place, one, other);
     }
   }
-  return true;
+
+  function compareInside(place: Place, one: Container, other: Container): void {
+    const [foundBefore, bytesBefore] = [found.length, bytes];
+    for (const key of keysToCompare(one, other)) {
+      compare(placeIn(place, key), valueAt(one, key), valueAt(other, key));
+      if (found.length - foundBefore > MAX_DIFFERENCES || bytes - bytesBefore > MAX_PATH_BYTES) {
+        found.length = foundBefore;
+        bytes = bytesBefore;
+        add(place, 'CHANGED', one, other);
+        return;
+      }
+    }
+  }
+
+  compareInside({ path: at, bytes: Buffer.byteLength(at) }, before, after);
+  return found;
 }
 
-function pointerTo(path: Path): string {
-  return path.map((segment) => `/${String(segment).replaceAll('~', '~0').replaceAll('/', '~1')}`).join('');
+/** Where the values are not the same one, in the order of a list. Two objects or arrays may still turn out to be equal. */
+function keysToCompare(one: Container, other: Container): readonly (string | number)[] {
+  if (Array.isArray(one) && Array.isArray(other)) {
+    return indexesToCompare(one, other);
+  }
+  const differing = Object.keys(one).filter((key) => valueAt(one, key) !== valueAt(other, key));
+  const added = Object.keys(other).filter((key) => !Object.hasOwn(one, key));
+  return [...differing, ...added].sort();
 }
 
-/** No path of a list is the beginning of another, and where two part they part in one object or in one array. */
-function comparePaths(one: Path, other: Path): number {
-  const index = one.findIndex((segment, place) => segment !== other[place]);
-  return one[index]! < other[index]! ? -1 : 1;
+function indexesToCompare(one: readonly unknown[], other: readonly unknown[]): number[] {
+  const indexes: number[] = [];
+  for (let index = 0; index < Math.max(one.length, other.length); index++) {
+    if (one[index] !== other[index]) {
+      indexes.push(index);
+    }
+  }
+  return indexes;
+}
+
+function isContainer(value: unknown): value is Container {
+  return typeof value === 'object' && value !== null;
+}
+
+/** Undefined where the object has no such key itself: every object inherits "constructor". */
+function valueAt(container: Container, key: string | number): unknown {
+  return Object.hasOwn(container, key) ? (container as Json)[key] : undefined;
+}
+
+function placeIn({ path, bytes }: Place, key: string | number): Place {
+  const segment = `/${String(key).replaceAll('~', '~0').replaceAll('/', '~1')}`;
+  return { path: path + segment, bytes: bytes + Buffer.byteLength(segment) };
 }

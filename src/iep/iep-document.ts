@@ -4,7 +4,7 @@ import type { Reader } from '../persistence/unit-of-work.ts';
 import { Refusal } from './errors.ts';
 import { type GoalProgress, progressColumns, progressOf, type ProgressRow } from './goal-progress.ts';
 
-type GoalColumns = Omit<Goal, 'districtId' | 'iep' | 'iepId' | 'position'>;
+export type GoalColumns = Omit<Goal, 'districtId' | 'iep' | 'iepId' | 'position'>;
 
 /** What a goal says, and what was noted of it, apart from where it stands. */
 export type GoalContent = GoalColumns & GoalProgress;
@@ -36,8 +36,14 @@ const GOAL_COLUMNS = {
 } satisfies { [Field in keyof GoalColumns]: string };
 
 /** The goals of a version in `ieps` as one column, in the author's order; `condition` picks some of them. */
-export const goalsColumn = (sql: SqlFragments, condition = 'true') => `cast((
-  select ${sql.jsonRows({ ...GOAL_COLUMNS, ...progressColumns(sql) }, 'position')} from goals
+export const goalsColumn = (sql: SqlFragments, condition = 'true') =>
+  goalsAs(sql.jsonRows({ ...GOAL_COLUMNS, ...progressColumns(sql) }, 'position'), condition);
+
+/** The same, as JSON without progress: only what the goals say. */
+export const goalWordsColumn = (sql: SqlFragments) => goalsAs(sql.jsonRows(GOAL_COLUMNS, 'position'), 'true');
+
+const goalsAs = (rows: string, condition: string) => `cast((
+  select ${rows} from goals
   where goals.district_id = ieps.district_id and goals.iep_id = ieps.id and ${condition}
 ) as text) as goals`;
 
