@@ -1,5 +1,6 @@
+import diff, { type Difference as Found } from 'microdiff';
+
 type Json = Record<string, unknown>;
-type Container = Json | readonly unknown[];
 
 /** What two documents say differently in one place. */
 export interface Difference {
@@ -22,9 +23,18 @@ const MAX_PATH_BYTES = 768 * 1024;
 /** About what a difference takes beside its path and values. */
 const BYTES_EACH = 32;
 
+const OPERATIONS = { CREATE: 'ADDED', REMOVE: 'REMOVED', CHANGE: 'CHANGED' } as const;
+
 interface Place {
   readonly path: string;
   /** Of the path in UTF-8. Added up, because to ask for it makes a copy of a path that may never be listed. */
+  readonly bytes: number;
+  /** How many segments of the library's paths lead here. */
+  readonly depth: number;
+}
+
+interface Listed {
+  readonly differences: readonly Difference[];
   readonly bytes: number;
 }
 
@@ -33,75 +43,59 @@ interface Place {
  * them, and indexes by number. Arrays are compared index by index; an object and an array have nothing in common. An object
  * or array in which there is too much to list is one difference, the innermost first.
  */
-export function compareJson(at: string, before: Json, after: Json): Difference[] {
-  const found: Difference[] = [];
+export function compareJson(at: string, before: Json, after: Json): readonly Difference[] {
+  const found = diff(bare(before) as Json, bare(after) as Json, { cyclesFix: false });
+  return listInside({ path: at, bytes: Buffer.byteLength(at), depth: 0 }, found, before, after).differences;
+}
+
+/** A copy that inherits nothing: microdiff asks for keys by `in`, which finds "constructor" in every other object. */
+function bare(value: unknown): unknown {
+  if (Array.isArray(value)) {
+    return value.map(bare);
+  }
+  if (typeof value !== 'object' || value === null) {
+    return value;
+  }
+  const copy = Object.create(null) as Json;
+  for (const key of Object.keys(value)) {
+    copy[key] = bare((value as Json)[key]);
+  }
+  return copy;
+}
+
+/** What was found inside one object or array, `before` in the first document and `after` in the second. */
+function listInside(place: Place, found: readonly Found[], before: Json, after: Json): Listed {
+  const byKey = Map.groupBy(found, ({ path }) => path[place.depth]!);
+  const differences: Difference[] = [];
   let bytes = 0;
-
-  function add({ path, bytes: ofPath }: Place, operation: Difference['operation'], one: unknown, other: unknown): void {
-    found.push({ path, operation, before: one, after: other });
-    bytes += BYTES_EACH + ofPath;
-  }
-
-  /** JSON has no undefined: it stands for what is not there. */
-  function compare(place: Place, one: unknown, other: unknown): void {
-    if (one === undefined) {
-      add(place, 'ADDED', one, other);
-    } else if (other === undefined) {
-      add(place, 'REMOVED', one, other);
-    } else if (!isContainer(one) || !isContainer(other) || Array.isArray(one) !== Array.isArray(other)) {
-      add(place, 'CHANGED', one, other);
-    } else {
-      compareInside(place, one, other);
+  for (const key of [...byKey.keys()].sort((one, other) => (one < other ? -1 : 1))) {
+    const inside = list(placeIn(place, key), byKey.get(key)!, before[key], after[key]);
+    differences.push(...inside.differences);
+    bytes += inside.bytes;
+    if (differences.length > MAX_DIFFERENCES || bytes > MAX_PATH_BYTES) {
+      return whole(place, { operation: 'CHANGED', before, after });
     }
   }
-
-  function compareInside(place: Place, one: Container, other: Container): void {
-    const [foundBefore, bytesBefore] = [found.length, bytes];
-    for (const key of keysToCompare(one, other)) {
-      compare(placeIn(place, key), valueAt(one, key), valueAt(other, key));
-      if (found.length - foundBefore > MAX_DIFFERENCES || bytes - bytesBefore > MAX_PATH_BYTES) {
-        found.length = foundBefore;
-        bytes = bytesBefore;
-        add(place, 'CHANGED', one, other);
-        return;
-      }
-    }
-  }
-
-  compareInside({ path: at, bytes: Buffer.byteLength(at) }, before, after);
-  return found;
+  return { differences, bytes };
 }
 
-/** Where the values are not the same one, in the order of a list. Two objects or arrays may still turn out to be equal. */
-function keysToCompare(one: Container, other: Container): readonly (string | number)[] {
-  if (Array.isArray(one) && Array.isArray(other)) {
-    return indexesToCompare(one, other);
-  }
-  const differing = Object.keys(one).filter((key) => valueAt(one, key) !== valueAt(other, key));
-  const added = Object.keys(other).filter((key) => !Object.hasOwn(one, key));
-  return [...differing, ...added].sort();
+/** What was found of one value: that it differs as a whole, or where inside. */
+function list(place: Place, found: readonly Found[], before: unknown, after: unknown): Listed {
+  const { type, path } = found[0]!;
+  return path.length > place.depth
+    ? listInside(place, found, before as Json, after as Json)
+    : whole(place, {
+        operation: OPERATIONS[type],
+        ...(type !== 'CREATE' && { before }),
+        ...(type !== 'REMOVE' && { after }),
+      });
 }
 
-function indexesToCompare(one: readonly unknown[], other: readonly unknown[]): number[] {
-  const indexes: number[] = [];
-  for (let index = 0; index < Math.max(one.length, other.length); index++) {
-    if (one[index] !== other[index]) {
-      indexes.push(index);
-    }
-  }
-  return indexes;
+function whole({ path, bytes }: Place, difference: Omit<Difference, 'path'>): Listed {
+  return { differences: [{ path, ...difference }], bytes: BYTES_EACH + bytes };
 }
 
-function isContainer(value: unknown): value is Container {
-  return typeof value === 'object' && value !== null;
-}
-
-/** Undefined where the object has no such key itself: every object inherits "constructor". */
-function valueAt(container: Container, key: string | number): unknown {
-  return Object.hasOwn(container, key) ? (container as Json)[key] : undefined;
-}
-
-function placeIn({ path, bytes }: Place, key: string | number): Place {
+function placeIn({ path, bytes, depth }: Place, key: string | number): Place {
   const segment = `/${String(key).replaceAll('~', '~0').replaceAll('/', '~1')}`;
-  return { path: path + segment, bytes: bytes + Buffer.byteLength(segment) };
+  return { path: path + segment, bytes: bytes + Buffer.byteLength(segment), depth: depth + 1 };
 }
