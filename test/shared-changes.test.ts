@@ -115,6 +115,24 @@ describeOnBoth('changes that share a unit of work', (backend) => {
     expect(await refusalIn(moves[5])).toMatchObject({ reason: 'ILLEGAL_TRANSITION', from: 'DISCARDED' });
   });
 
+  it('tells a stale call what happened, beside another whose document has thousands of changes', async () => {
+    const studentId = await newStudent(service.client);
+    const [long, short] = [
+      await iepIn(service.client, 'DRAFT', { studentId }),
+      await iepIn(service.client, 'DRAFT', { studentId }),
+    ];
+    await Promise.all(Array.from({ length: 1100 }, () => edit(long.id, '*', { meetingDate: '2025-01-02' })));
+    await edit(short.id, '*', { meetingDate: '2025-01-02' }, 'Ann');
+    const ends = await together(studentId, () => edit(long.id, '*', { meetingDate: '2025-01-03' }, 'Bob'), [
+      () => edit(long.id, '1', { content: { a: 1 } }),
+      () => edit(short.id, '1', { content: { a: 1 } }),
+    ]);
+    expect(await Promise.all(ends.map(refusalIn))).toMatchObject([
+      { current_etag: '1102', changed_by: 'editor,Bob', changed_paths: '/meeting_date' },
+      { current_etag: '2', changed_by: 'Ann', changed_paths: '/meeting_date' },
+    ]);
+  });
+
   it('lets activations of one student supersede one another, each in a unit of its own', async () => {
     const studentId = await newStudent(service.client);
     const ieps: Iep[] = [];

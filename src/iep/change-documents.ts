@@ -45,14 +45,14 @@ export async function changeDocuments<Command>(
   const outcomes: Outcome<IepDocument>[] = [];
   const stale = new Map<number, StaleCall>();
   for (const [index, call] of calls.entries()) {
-    const { districtId } = call.chain;
+    const { districtId, studentId } = call.chain;
     const { iepId, etag } = call.command;
     try {
       const document = documents.get(iepId)!;
       const known = earlierOf(events, call.change).length > 0;
       if (!known && !isCurrent(document.iep, etag)) {
         const { rowVersion, revision } = document.iep;
-        stale.set(index, { districtId, iepId, etag, current: { rowVersion, revision } });
+        stale.set(index, { districtId, studentId, iepId, etag, current: { rowVersion, revision } });
       } else if (!known) {
         const changed = await apply(documents, call);
         documents.set(iepId, changed.document);

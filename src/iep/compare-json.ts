@@ -1,7 +1,6 @@
-import diff from 'microdiff';
+import diff, { type Difference as Found } from 'microdiff';
 
 type Json = Record<string, unknown>;
-type Path = readonly (string | number)[];
 
 /** What two documents say differently in one place. */
 export interface Difference {
@@ -14,9 +13,11 @@ export interface Difference {
   readonly after?: unknown;
 }
 
+/** The most differences that are listed inside one object or array: nobody reads more, and each costs time. */
+export const MAX_DIFFERENCES = 5000;
 /**
- * The most that paths may take in bytes. Values are no larger than what is compared, but one long key stands in the path of
- * everything below it.
+ * The most that their paths may take in bytes. Values are no larger than what is compared, but one long key stands in the
+ * path of everything below it.
  */
 const MAX_PATH_BYTES = 768 * 1024;
 /** About what a difference takes beside its path and values. */
@@ -24,24 +25,27 @@ const BYTES_EACH = 32;
 
 const OPERATIONS = { CREATE: 'ADDED', REMOVE: 'REMOVED', CHANGE: 'CHANGED' } as const;
 
+interface Place {
+  readonly path: string;
+  /** Of the path in UTF-8. Added up, because to ask for it makes a copy of a path that may never be listed. */
+  readonly bytes: number;
+  /** How many segments of the library's paths lead here. */
+  readonly depth: number;
+}
+
+interface Listed {
+  readonly differences: readonly Difference[];
+  readonly bytes: number;
+}
+
 /**
- * What differs in two objects that stand at `at`, a JSON pointer, sorted by path: keys by UTF-16 code units, as RFC 8785
- * does, and indexes by number. Arrays are compared index by index; an object and an array have nothing in common. When
- * there is too much to list, all of `at` is one difference.
+ * What differs in two objects that stand at `at`, a JSON pointer, by path: keys by UTF-16 code units, as RFC 8785 sorts
+ * them, and indexes by number. Arrays are compared index by index; an object and an array have nothing in common. An object
+ * or array in which there is too much to list is one difference, the innermost first.
  */
-export function compareJson(at: string, before: Json, after: Json): Difference[] {
+export function compareJson(at: string, before: Json, after: Json): readonly Difference[] {
   const found = diff(bare(before) as Json, bare(after) as Json, { cyclesFix: false });
-  if (!canBeListed(found)) {
-    return [{ path: at, operation: 'CHANGED', before, after }];
-  }
-  return found
-    .sort((one, other) => comparePaths(one.path, other.path))
-    .map((difference) => ({
-      path: at + pointerTo(difference.path),
-      operation: OPERATIONS[difference.type],
-      ...(difference.type !== 'CREATE' && { before: difference.oldValue as unknown }),
-      ...(difference.type !== 'REMOVE' && { after: difference.value as unknown }),
-    }));
+  return listInside({ path: at, bytes: Buffer.byteLength(at), depth: 0 }, found, before, after).differences;
 }
 
 /** A copy that inherits nothing: microdiff asks for keys by `in`, which finds "constructor" in every other object. */
@@ -53,29 +57,45 @@ function bare(value: unknown): unknown {
     return value;
   }
   const copy = Object.create(null) as Json;
-  for (const [key, item] of Object.entries(value)) {
-    copy[key] = bare(item);
+  for (const key of Object.keys(value)) {
+    copy[key] = bare((value as Json)[key]);
   }
   return copy;
 }
 
-function canBeListed(differences: readonly { path: Path }[]): boolean {
+/** What was found inside one object or array, `before` in the first document and `after` in the second. */
+function listInside(place: Place, found: readonly Found[], before: Json, after: Json): Listed {
+  const byKey = Map.groupBy(found, ({ path }) => path[place.depth]!);
+  const differences: Difference[] = [];
   let bytes = 0;
-  for (const { path } of differences) {
-    bytes += BYTES_EACH + Buffer.byteLength(pointerTo(path));
-    if (bytes > MAX_PATH_BYTES) {
-      return false;
+  for (const key of [...byKey.keys()].sort((one, other) => (one < other ? -1 : 1))) {
+    const inside = list(placeIn(place, key), byKey.get(key)!, before[key], after[key]);
+    differences.push(...inside.differences);
+    bytes += inside.bytes;
+    if (differences.length > MAX_DIFFERENCES || bytes > MAX_PATH_BYTES) {
+      return whole(place, { operation: 'CHANGED', before, after });
     }
   }
-  return true;
+  return { differences, bytes };
 }
 
-function pointerTo(path: Path): string {
-  return path.map((segment) => `/${String(segment).replaceAll('~', '~0').replaceAll('/', '~1')}`).join('');
+/** What was found of one value: that it differs as a whole, or where inside. */
+function list(place: Place, found: readonly Found[], before: unknown, after: unknown): Listed {
+  const { type, path } = found[0]!;
+  return path.length > place.depth
+    ? listInside(place, found, before as Json, after as Json)
+    : whole(place, {
+        operation: OPERATIONS[type],
+        ...(type !== 'CREATE' && { before }),
+        ...(type !== 'REMOVE' && { after }),
+      });
 }
 
-/** No path of a list is the beginning of another, and where two part they part in one object or in one array. */
-function comparePaths(one: Path, other: Path): number {
-  const index = one.findIndex((segment, place) => segment !== other[place]);
-  return one[index]! < other[index]! ? -1 : 1;
+function whole({ path, bytes }: Place, difference: Omit<Difference, 'path'>): Listed {
+  return { differences: [{ path, ...difference }], bytes: BYTES_EACH + bytes };
+}
+
+function placeIn({ path, bytes, depth }: Place, key: string | number): Place {
+  const segment = `/${String(key).replaceAll('~', '~0').replaceAll('/', '~1')}`;
+  return { path: path + segment, bytes: bytes + Buffer.byteLength(segment), depth: depth + 1 };
 }

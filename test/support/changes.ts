@@ -32,7 +32,7 @@ export function applyChanges(statement: JsonObject, changes: readonly SeenChange
   const others = changes.filter((change) => !removed.includes(change));
   for (const { path, before } of removed.toReversed()) {
     const [container, key] = placeOf(made, path);
-    requireSame(path, valueAt(container, key), before);
+    requireSame(path, itemOf(container, key), before);
     if (Array.isArray(container)) {
       container.splice(Number(key), 1);
     } else {
@@ -41,10 +41,28 @@ export function applyChanges(statement: JsonObject, changes: readonly SeenChange
   }
   for (const { path, operation, before, after } of others) {
     const [container, key] = placeOf(made, path);
-    requireSame(path, valueAt(container, key), operation === 'CHANGE_OPERATION_ADDED' ? undefined : before);
+    requireSame(path, itemOf(container, key), operation === 'CHANGE_OPERATION_ADDED' ? undefined : before);
     Object.defineProperty(container, key, { value: after, enumerable: true, configurable: true, writable: true });
   }
   return made;
+}
+
+/** The changes with the values that were left out, read in the documents at their paths. */
+export function withValues(changes: readonly SeenChange[], from: JsonObject, to: JsonObject): SeenChange[] {
+  return changes.map((change) => {
+    if (change.before !== undefined || change.after !== undefined) {
+      return change;
+    }
+    const { path, operation } = change;
+    const [before, after] = [valueAt(from, path), valueAt(to, path)];
+    return { path, operation, ...(before !== undefined && { before }), ...(after !== undefined && { after }) };
+  });
+}
+
+/** The value of a document at a path; undefined where there is none. */
+export function valueAt(root: JsonObject, pointer: string): JsonValue | undefined {
+  const [container, key] = placeOf(root, pointer);
+  return itemOf(container, key);
 }
 
 type Container = JsonObject | JsonValue[];
@@ -56,10 +74,10 @@ function placeOf(root: JsonObject, pointer: string): [Container, string] {
     .slice(1)
     .map((segment) => segment.replaceAll('~1', '/').replaceAll('~0', '~'));
   const last = segments.pop()!;
-  return [segments.reduce<Container>((node, segment) => valueAt(node, segment) as Container, root), last];
+  return [segments.reduce<Container>((node, segment) => itemOf(node, segment) as Container, root), last];
 }
 
-function valueAt(container: Container, key: string): JsonValue | undefined {
+function itemOf(container: Container, key: string): JsonValue | undefined {
   return Object.getOwnPropertyDescriptor(container, key)?.value as JsonValue | undefined;
 }
 

@@ -57,9 +57,12 @@ export type CompareIepsResponse = Message<"iep.v1.CompareIepsResponse"> & {
    * sorts them, array indexes by number.
    *
    * The changes, applied to the first document, make the second one: elements of arrays are removed from the last to the
-   * first, as every path tells the place in the document itself. A response stays under 4 MiB, however large the
-   * documents are: content that differs in more places than can be listed (where the paths alone would take about 768 KiB)
-   * is one change at "/content", and values that do not fit are left out, see Change.before.
+   * first, as every path tells the place in the document itself.
+   *
+   * A response stays under 4 MiB, however large the documents are. An object or array of content with more than 5,000
+   * changes in it, or with changes whose paths alone would take about 768 KiB, is one change itself; what it is in is
+   * judged after it, so that "/content" as a whole is one change only where the rest is still too much. Values that do not
+   * fit are left out, see Change.before.
    *
    * @generated from field: repeated iep.v1.Change changes = 1;
    */
@@ -82,9 +85,9 @@ export type Change = Message<"iep.v1.Change"> & {
   /**
    * Where it is, a JSON pointer (RFC 6901) into the documents:
    *
-   * - "/content/…": a value of content; "/content" where there is too much to list. Objects are compared key by key and
-   *   arrays index by index, so that an element put in at the front changes every index after it; the elements that only
-   *   the longer array has are its last ones.
+   * - "/content/…": a value of content; an object or array as a whole, "/content" too, where there is too much to list,
+   *   see CompareIepsResponse.changes. Objects are compared key by key and arrays index by index, so that an element put
+   *   in at the front changes every index after it; the elements that only the longer array has are its last ones.
    * - "/goals/<goal_key>": a goal as a whole, where only one document has it. The value is the goal in ProtoJSON with the
    *   field names of the proto, like {"goal_key": "a", "domain": "GOAL_DOMAIN_READING", "goal_text": "…"}, without the
    *   fields that are not given, output-only ones and progress.
@@ -105,8 +108,9 @@ export type Change = Message<"iep.v1.Change"> & {
   /**
    * The value in the first document; absent where operation is ADDED.
    *
-   * Both values are absent where they do not fit into 3 MiB together with all paths and with the values before them. Read
-   * them with GetIep.
+   * Both values are absent where they do not fit into 3 MiB together with all paths and with the values before them, or
+   * where these are more than 30,000: each number, string, boolean, null, object and array is one, however deep it is
+   * inside another. Read them with GetIep, at the path.
    *
    * @generated from field: google.protobuf.Value before = 3;
    */
