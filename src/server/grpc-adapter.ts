@@ -26,10 +26,8 @@ import {
   type UnaryCall,
 } from './grpc-call.ts';
 import { serverStream } from './grpc-stream.ts';
-import { createTurnGate } from './turn-gate.ts';
 
 type UnarySpec = Extract<MethodImplSpec, { kind: 'unary' }>;
-const passGate = createTurnGate();
 type Next = (request: UnaryRequest) => Promise<UnaryResponse>;
 
 const asIs = (bytes: Buffer): Buffer => bytes;
@@ -85,10 +83,6 @@ function unary({ method, impl }: UnarySpec, interceptors: readonly Interceptor[]
     });
     const next = interceptors.reduceRight<Next>((inner, interceptor) => interceptor(inner as never) as Next, invoke);
     try {
-      await passGate();
-      if (call.cancelled) {
-        return;
-      }
       const { message, header, trailer } = await next({
         ...requestOf(context),
         method,

@@ -8,6 +8,7 @@ import { mapErrors } from '../rpc/interceptors/map-errors.ts';
 import { observe } from '../rpc/interceptors/observe.ts';
 import { endWhileDraining } from '../rpc/interceptors/end-while-draining.ts';
 import { refuseWhenOverloaded } from '../rpc/interceptors/refuse-when-overloaded.ts';
+import { takeTurns } from '../rpc/interceptors/take-turns.ts';
 import { probeDatabase } from './database-probe.ts';
 import { drain } from './drain.ts';
 import { openGrpcListener } from './grpc-listener.ts';
@@ -47,6 +48,7 @@ export async function startService(config: Config, log: Logger): Promise<Service
         observe(log),
         mapErrors,
         endWhileDraining(draining.signal),
+        takeTurns,
         refuseWhenOverloaded(db),
         trustUserHeader,
       ],
