@@ -2,11 +2,15 @@ import { setImmediate } from 'node:timers/promises';
 
 /** What requests may take of one turn of the event loop, before what the database has answered is looked at. */
 const SHARE_MS = 2;
-/** When the first in line has waited for so long, the last one is served first: it has the most time left. */
-const CROWDED_MS = 100;
+/**
+ * Requests come in in the order of their arrival. When the first in line has waited for this share of its time, that order
+ * serves nobody: each would be late when its turn comes. Then the last one is served first, as it has the most time left.
+ */
+const PATIENCE = 0.25;
 
 interface Waiting {
-  readonly since: number;
+  /** When it will have waited for too long, in milliseconds since 1970. */
+  readonly lateAt: number;
   readonly enter: () => void;
 }
 
@@ -17,7 +21,7 @@ const settled = () => new Promise<void>((resolve) => process.nextTick(resolve));
  * Lets requests in, some in each turn of the event loop. Else a flood of them would be read, and refused, before the next
  * answer of the database is, and those that were taken on would never be done.
  */
-export function createTurnGate(): () => Promise<void> {
+export function createTurnGate(): (deadline: number) => Promise<void> {
   const line: Waiting[] = [];
   let isTurning = false;
   let shareEnds = 0;
@@ -27,23 +31,24 @@ export function createTurnGate(): () => Promise<void> {
       await setImmediate();
       shareEnds = performance.now() + SHARE_MS;
       while (line.length > 0 && performance.now() < shareEnds) {
-        const isCrowded = performance.now() - line[0]!.since > CROWDED_MS;
-        (isCrowded ? line.pop() : line.shift())!.enter();
+        const next = Date.now() > line[0]!.lateAt ? line.pop() : line.shift();
+        next!.enter();
         await settled();
       }
     } while (line.length > 0);
     isTurning = false;
   }
 
-  return async () => {
-    const since = performance.now();
+  return async (deadline) => {
     if (!isTurning) {
       isTurning = true;
-      shareEnds = since + SHARE_MS;
+      shareEnds = performance.now() + SHARE_MS;
       void turn();
     }
-    if (line.length > 0 || since >= shareEnds) {
-      await new Promise<void>((enter) => line.push({ since, enter }));
+    if (line.length > 0 || performance.now() >= shareEnds) {
+      const now = Date.now();
+      const lateAt = now + (deadline - now) * PATIENCE;
+      await new Promise<void>((enter) => line.push({ lateAt, enter }));
     }
   };
 }

@@ -1,4 +1,5 @@
 import type { Interceptor } from '@connectrpc/connect';
+import { deadlineKey } from '../call-context.ts';
 import { errorFor } from '../errors.ts';
 import { createTurnGate } from '../turn-gate.ts';
 
@@ -7,7 +8,7 @@ const passGate = createTurnGate();
 
 /** Lets requests in, some in each turn of the event loop. Whose caller went away meanwhile is not looked at. */
 export const takeTurns: Interceptor = (next) => async (request) => {
-  await passGate();
+  await passGate(request.contextValues.get(deadlineKey));
   if (request.signal.aborted) {
     throw errorFor('NOT_EXECUTED', {});
   }
