@@ -112,7 +112,12 @@ function documentOf(content: JsonObject, goals: readonly GoalContent[]): StoredD
     revision: 2 ** 31 - 1,
     rowVersion: 2 ** 31 - 1,
   };
-  return { iep, goals, jsonLength: JSON.stringify(content).length + JSON.stringify(goals).length };
+  return { iep, goals, jsonLength: JSON.stringify(content).length + JSON.stringify(goals.map(valuesOf)).length };
+}
+
+/** A row as the database gives it in JSON, without the names of its columns. */
+function valuesOf(row: object): unknown[] {
+  return Object.values(row).map((value: unknown) => (Array.isArray(value) ? value.map(valuesOf) : value));
 }
 
 function goalOf(text: string): GoalContent {

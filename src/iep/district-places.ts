@@ -7,11 +7,6 @@ const STATUSES = ['DRAFT', 'UNDER_REVIEW', 'RETURNED', 'APPROVED', 'ACTIVE', 'SU
 /** Where a version stands in the district's list. */
 export type Place = Pick<Anchor, 'id' | 'reviewDate'>;
 
-export interface PlaceRow extends Place {
-  /** 0 and 1 on SQLite. */
-  readonly listed: boolean | number;
-}
-
 /** A part of the list, in the order of its index. */
 export interface Stretch {
   readonly condition: string;
@@ -34,18 +29,26 @@ export function stretchesAfter(start: Place | undefined, { reviewDateBefore }: I
   ];
 }
 
+/** Statements about the next places of a stretch. */
+interface FollowingPlaces {
+  /** The first of them that may be listed, at most `limit`. The rest is not looked at. */
+  readonly listed: (limit: number) => Condition;
+  /** The last of them, if the stretch goes that far. */
+  readonly end: Condition;
+}
+
 /**
- * The statement that reads the next places of a stretch. The indexes go by review_date within a status, so each status
- * gives as many as may be needed, and those are merged. Without ends of their own they would be read whole and sorted.
+ * The next places of a stretch, as far as `reach`. The indexes go by review_date within a status, so each status gives as
+ * many as may be needed, and those are merged. Without ends of their own they would be read whole and sorted.
  */
 export function placesAfter(
   districtId: string,
   { latestOnly, ...filters }: IepFilters,
   { condition, order, orderOf }: Stretch,
   last: Place | undefined,
-  limit: number,
-): Condition {
-  const ending = `order by ${order.join(', ')} limit ${limit}`;
+  reach: number,
+): FollowingPlaces {
+  const inOrder = `order by ${order.join(', ')}`;
   const columns = latestOnly ? 'district_id, student_id, academic_year, version, review_date, id' : 'review_date, id';
   const following = last === undefined ? [] : [behind(order, orderOf(last))];
   const ranges = (filters.status === undefined ? STATUSES : [filters.status]).map((status, index): Condition => {
@@ -54,11 +57,16 @@ export function placesAfter(
       [condition],
       ...following,
     ]);
-    return [`select * from (select ${columns} from ieps ${clause} ${ending}) as range${index}`, ...params];
+    return [
+      `select * from (select ${columns} from ieps ${clause} ${inOrder} limit ${reach}) as range${index}`,
+      ...params,
+    ];
   });
-  return [
-    `select id, cast(review_date as text) as "reviewDate", ${latestOnly ? IS_LATEST : 'true'} as listed
-     from (${ranges.map(([sql]) => sql).join(' union all ')}) as ieps ${ending}`,
-    ...ranges.flatMap(([, ...params]) => params),
-  ];
+  const merged = `select * from (${ranges.map(([sql]) => sql).join(' union all ')}) as merged ${inOrder} limit ${reach}`;
+  const params = ranges.flatMap(([, ...own]) => own);
+  const select = `select id, cast(review_date as text) as "reviewDate" from (${merged}) as ieps`;
+  return {
+    listed: (limit) => [`${select} ${latestOnly ? `where ${IS_LATEST}` : ''} ${inOrder} limit ${limit}`, ...params],
+    end: [`${select} ${inOrder} limit 1 offset ${reach - 1}`, ...params],
+  };
 }

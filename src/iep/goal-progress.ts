@@ -1,5 +1,6 @@
 import type { SqlFragments } from '../persistence/dialects/dialect.ts';
 import type { ProgressNote } from '../persistence/entities.ts';
+import { type JsonRow, named } from '../persistence/json-rows.ts';
 
 /** A note as readers see it. */
 type NoteContent = Pick<ProgressNote, 'id' | 'status' | 'note' | 'recordedBy' | 'recordTime'>;
@@ -37,10 +38,10 @@ const LINEAGE = 'district_id = goals.district_id and lineage_id = goals.lineage_
  * The columns of `goals` that tell of progress: the last status, over all notes, and the notes to show. Those are read
  * from the end of the lineage's key, at most MAX_NOTES of them; the share is asked for only where there are notes.
  */
-export const progressColumns = (sql: SqlFragments) => ({
-  lastStatus: `(select status from progress_notes where ${LINEAGE} and status is not null order by seq desc limit 1)`,
-  notes: sql.json(`(
-    select ${sql.jsonRows(NOTE_COLUMNS, 'seq')}
+export const progressColumns = (sql: SqlFragments) => [
+  `(select status from progress_notes where ${LINEAGE} and status is not null order by seq desc limit 1)`,
+  sql.json(`(
+    select ${sql.jsonRows(Object.values(NOTE_COLUMNS), 'seq')}
     from (
       select *, sum(octet_length(note) + ${NOTE_BYTES}) over (order by seq desc) as bytes
       from (select * from progress_notes where ${LINEAGE} order by seq desc limit ${MAX_NOTES}) as newest
@@ -50,17 +51,23 @@ export const progressColumns = (sql: SqlFragments) => ({
       where siblings.district_id = goals.district_id and siblings.iep_id = goals.iep_id
     )
   )`),
-});
+];
 
 /** What is read by `progressColumns`. */
-export interface ProgressRow {
-  readonly lastStatus: string | null;
-  readonly notes: readonly (Omit<NoteContent, 'recordTime'> & { readonly recordTime: string | number })[] | null;
+export type ProgressRow = readonly [lastStatus: string | null, notes: readonly JsonRow[] | null];
+
+const NOTE_FIELDS = Object.keys(NOTE_COLUMNS) as (keyof NoteRow)[];
+
+interface NoteRow extends Omit<NoteContent, 'recordTime'> {
+  readonly recordTime: string | number;
 }
 
-export function progressOf({ lastStatus, notes }: ProgressRow): GoalProgress {
+export function progressOf([lastStatus, notes]: ProgressRow): GoalProgress {
   return {
     progressStatus: lastStatus ?? NO_PROGRESS.progressStatus,
-    progress: (notes ?? []).map((note) => ({ ...note, recordTime: new Date(note.recordTime) })),
+    progress: (notes ?? []).map((values) => {
+      const note = named<NoteRow>(NOTE_FIELDS, values);
+      return { ...note, recordTime: new Date(note.recordTime) };
+    }),
   };
 }

@@ -1,5 +1,6 @@
 import type { Goal, Iep } from '../persistence/entities.ts';
 import type { SqlFragments } from '../persistence/dialects/dialect.ts';
+import { type JsonRow, named } from '../persistence/json-rows.ts';
 import type { Reader } from '../persistence/unit-of-work.ts';
 import { Refusal } from './errors.ts';
 import { type GoalProgress, progressColumns, progressOf, type ProgressRow } from './goal-progress.ts';
@@ -66,16 +67,21 @@ const GOAL_COLUMNS = {
   targetDate: 'target_date',
 } satisfies { [Field in keyof GoalColumns]: string };
 
+const GOAL_FIELDS = Object.keys(GOAL_COLUMNS) as (keyof GoalColumns)[];
+
 /** The goals of a version in `ieps` as one column, in the author's order; `condition` picks some of them. */
 export const goalsColumn = (sql: SqlFragments, condition = 'true') => `cast((
-  select ${sql.jsonRows({ ...GOAL_COLUMNS, ...progressColumns(sql) }, 'position')} from goals
+  select ${sql.jsonRows([...Object.values(GOAL_COLUMNS), ...progressColumns(sql)], 'position')} from goals
   where goals.district_id = ieps.district_id and goals.iep_id = ieps.id and ${condition}
 ) as text) as goals`;
 
 /** What is read by `goalsColumn`. */
 export function goalsOf(column: string | null): GoalContent[] {
-  const rows = JSON.parse(column ?? '[]') as (GoalColumns & ProgressRow)[];
-  return rows.map(({ lastStatus, notes, ...goal }) => ({ ...goal, ...progressOf({ lastStatus, notes }) }));
+  const rows = JSON.parse(column ?? '[]') as JsonRow[];
+  return rows.map((values) => ({
+    ...named<GoalColumns>(GOAL_FIELDS, values),
+    ...progressOf(values.slice(GOAL_FIELDS.length) as unknown as ProgressRow),
+  }));
 }
 
 const IEP_SELECTION = Object.entries(IEP_COLUMNS).map(([field, column]) => `${column} as "${field}"`);

@@ -1,9 +1,9 @@
 import type { Database } from '../persistence/database.ts';
 import type { Caller } from './caller.ts';
 import { invalidField } from './errors.ts';
-import { type Place, placesAfter, type PlaceRow, stretchesAfter, UNDATED } from './district-places.ts';
+import { type Place, placesAfter, stretchesAfter, UNDATED } from './district-places.ts';
 import { requireAnchor } from './iep-anchor.ts';
-import type { IepFilters } from './iep-conditions.ts';
+import type { Condition, IepFilters } from './iep-conditions.ts';
 import { CHUNK, findIeps, type StoredDocument } from './iep-document.ts';
 
 export interface DistrictQuery extends IepFilters {
@@ -13,10 +13,11 @@ export interface DistrictQuery extends IepFilters {
   readonly limit: number;
 }
 
-/** Places read at a time where only some of them may be listed: more with every step that finds too few. */
-const WINDOW = { first: 500, most: 4000 };
-/** A call looks at so many places, or a few more, and then stops, however few of them may be listed. */
-const MOST_PLACES = 10_000;
+/**
+ * Where only some places may be listed, a statement looks at so many, as the planner would rather sort than go through many
+ * in order; and a call at so many, or a few more, and then stops, however few of them may be listed.
+ */
+const MOST_PLACES = { statement: 1000, call: 10_000 };
 
 /**
  * The district's versions by review_date, those without one last, then id. First their places are read, which an index
@@ -28,28 +29,25 @@ export async function* listDistrict(
   query: DistrictQuery,
 ): AsyncGenerator<StoredDocument, Place | undefined> {
   const start = await findStart(db, caller, query);
+  const find = ([sql, ...params]: Condition) => db.read(caller, ({ em }) => em.execute<Place[]>(sql, params));
   let left = query.limit;
   let looked = 0;
   for (const stretch of stretchesAfter(start, query)) {
     let last = start !== undefined && (start.reviewDate === null) === (stretch === UNDATED) ? start : undefined;
-    let growing = WINDOW.first;
-    for (let full = true; full && left > 0;) {
-      const window = query.latestOnly ? growing : left;
-      growing = Math.min(2 * growing, WINDOW.most);
-      const [sql, ...params] = placesAfter(caller.districtId, query, stretch, last, window);
-      const places = await db.read(caller, ({ em }) => em.execute<PlaceRow[]>(sql, params));
-      const found = places.filter(({ listed }) => Boolean(listed));
-      const wanted = found.slice(0, left);
-      for (let index = 0; index < wanted.length; index += CHUNK) {
-        const documents = await findAt(db, caller, query, wanted.slice(index, index + CHUNK));
+    for (let more = true; more && left > 0;) {
+      const reach = query.latestOnly ? MOST_PLACES.statement : left;
+      const following = placesAfter(caller.districtId, query, stretch, last, reach);
+      const places = await find(following.listed(left));
+      const isFull = places.length === left;
+      for (let index = 0; index < places.length; index += CHUNK) {
+        const documents = await findAt(db, caller, query, places.slice(index, index + CHUNK));
         yield* documents;
         left -= documents.length;
       }
-      const cut = wanted.length < found.length;
-      last = (cut ? wanted : places).at(-1);
-      full = cut || places.length === window;
-      looked += places.length;
-      if (full && left > 0 && looked >= MOST_PLACES) {
+      [last] = isFull || !query.latestOnly ? places.slice(-1) : await find(following.end);
+      more = isFull || (query.latestOnly && last !== undefined);
+      looked += reach;
+      if (more && left > 0 && looked >= MOST_PLACES.call) {
         return last;
       }
     }

@@ -50,8 +50,8 @@ export interface SqlFragments {
   readonly includes: (column: string) => string;
   /** A table of the objects in the JSON array that is its one parameter; `columns` are their fields, with their types. */
   readonly jsonTable: (name: string, columns: Readonly<Record<string, string>>) => string;
-  /** Aggregates rows into a JSON array of objects, whose fields are the columns named; of no rows, null or an empty one. */
-  readonly jsonRows: (columns: Readonly<Record<string, string>>, orderBy: string) => string;
+  /** Aggregates rows into a JSON array of arrays, each with the columns of a row; of no rows, null or an empty one. */
+  readonly jsonRows: (columns: readonly string[], orderBy: string) => string;
   /** Such an array as a part of another one: what comes out of a subquery may be taken for a string. */
   readonly json: (rows: string) => string;
   readonly feed: FeedFragments;
@@ -68,12 +68,6 @@ interface FeedFragments {
   /** Tells this database from others. A text. */
   readonly identity: string;
 }
-
-/** The pairs of a function that makes a JSON object. */
-export const jsonPairs = (columns: Readonly<Record<string, string>>) =>
-  Object.entries(columns)
-    .map(([field, column]) => `'${field}', ${column}`)
-    .join(', ');
 
 export interface Dialect {
   readonly connect: (url: string, poolSize: number) => Promise<Connections>;

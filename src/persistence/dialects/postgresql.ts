@@ -10,7 +10,6 @@ import {
   type Chain,
   chainKey,
   type Dialect,
-  jsonPairs,
   type LockedChains,
   type LockPatience,
   migrationsOf,
@@ -177,7 +176,7 @@ export const postgresql: Dialect = {
       const typed = Object.entries(columns).map(([column, type]) => `${column} ${type}`);
       return `json_to_recordset(?::json) as ${name} (${typed.join(', ')})`;
     },
-    jsonRows: (columns, orderBy) => `json_agg(json_build_object(${jsonPairs(columns)}) order by ${orderBy})`,
+    jsonRows: (columns, orderBy) => `json_agg(json_build_array(${columns.join(', ')}) order by ${orderBy})`,
     json: (rows) => rows,
     feed: {
       columns: ['xid', 'seq'],

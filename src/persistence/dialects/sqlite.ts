@@ -7,7 +7,7 @@ import { CompiledQuery, type DatabaseConnection, SqliteDialect, SqliteDriver } f
 import { Initial } from '../migrations/sqlite/0001-initial.ts';
 import { Lifecycle } from '../migrations/sqlite/0002-lifecycle.ts';
 import { classifier, rootMessage } from './classify.ts';
-import { chainKey, type Dialect, jsonPairs, migrationsOf, ormOptions } from './dialect.ts';
+import { chainKey, type Dialect, migrationsOf, ormOptions } from './dialect.ts';
 
 /** A deferred transaction that reads, then writes, may die with a SQLITE_BUSY_SNAPSHOT that no waiting can cure. */
 class ImmediateDriver extends SqliteDriver {
@@ -87,7 +87,7 @@ export const sqlite: Dialect = {
       const fields = Object.keys(columns).map((column) => `value ->> '${column}' as ${column}`);
       return `(select ${fields.join(', ')} from json_each(?)) as ${name}`;
     },
-    jsonRows: (columns, orderBy) => `json_group_array(json_object(${jsonPairs(columns)}) order by ${orderBy})`,
+    jsonRows: (columns, orderBy) => `json_group_array(json_array(${columns.join(', ')}) order by ${orderBy})`,
     json: (rows) => `json(${rows})`,
     // One writer at a time, so nothing comes before what is committed.
     feed: { columns: ['seq'], settled: 'true', after: 'seq > ?', identity: '(select id from database_identity)' },
