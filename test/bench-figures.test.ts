@@ -146,7 +146,7 @@ describe('the command line', () => {
 
   it('without a choice measures all, on all', () => {
     expect(plan()?.map(({ database: name, probes }) => [name, probes])).toEqual([
-      ['postgresql', ['victim', 'growth', 'watch', 'reviews', 'memory']],
+      ['postgresql', ['victim', 'growth', 'watch', 'reviews', 'compare', 'memory']],
       ['postgresql-1ms', []],
       ['sqlite', []],
     ]);

@@ -2,6 +2,7 @@
 import type { Figure } from '../figure.ts';
 import type { MeasureOptions } from '../load/measure.ts';
 import type { Server } from '../target/server.ts';
+import { probeCompare } from './compare.ts';
 import { probeGrowth } from './growth.ts';
 import { probeMemory } from './memory.ts';
 import { probeReviews } from './reviews.ts';
@@ -21,6 +22,7 @@ export const PROBES = {
   growth: { run: probeGrowth, timeLimitSeconds: 600 },
   watch: { run: probeWatch, timeLimitSeconds: 600 },
   reviews: { run: probeReviews, timeLimitSeconds: 900 },
+  compare: { run: probeCompare, timeLimitSeconds: 300 },
   memory: { run: probeMemory, timeLimitSeconds: 1200 },
 } as const satisfies Record<string, ProbeEntry>;
 export type ProbeName = keyof typeof PROBES;

@@ -44,23 +44,64 @@ interface Listed {
  * or array in which there is too much to list is one difference, the innermost first.
  */
 export function compareJson(at: string, before: Json, after: Json): readonly Difference[] {
-  const found = diff(bare(before) as Json, bare(after) as Json, { cyclesFix: false });
-  return listInside({ path: at, bytes: Buffer.byteLength(at), depth: 0 }, found, before, after).differences;
+  const root = { path: at, bytes: Buffer.byteLength(at), depth: 0 };
+  const cut = cutPair(before, after);
+  if (cut === TOO_MUCH) {
+    return whole(root, { operation: 'CHANGED', before, after }).differences;
+  }
+  const found = diff(cut.before as Json, cut.after as Json, { cyclesFix: false });
+  return listInside(root, found, before, after).differences;
 }
 
-/** A copy that inherits nothing: microdiff asks for keys by `in`, which finds "constructor" in every other object. */
-function bare(value: unknown): unknown {
-  if (Array.isArray(value)) {
-    return value.map(bare);
+/** Two values as the library is to compare them. */
+interface Pair {
+  readonly before: unknown;
+  readonly after: unknown;
+  readonly differences: number;
+}
+
+/** Stands for two objects or arrays in which more differs than is listed: to find all of it would take too long. */
+const TOO_MUCH: Pair = { before: 0, after: 1, differences: 1 };
+
+/**
+ * Cuts out of two values what is too much. The rest is copied, so that it inherits nothing: microdiff asks for keys by `in`,
+ * which finds "constructor" in every other object.
+ */
+function cutPair(before: unknown, after: unknown): Pair {
+  if (!isContainer(before) || !isContainer(after) || Array.isArray(before) !== Array.isArray(after)) {
+    return { before, after, differences: before === after ? 0 : 1 };
   }
-  if (typeof value !== 'object' || value === null) {
-    return value;
+  const copies = { before: emptyLike(before), after: emptyLike(after) };
+  let differences = 0;
+  for (const key of keysOf(before, after)) {
+    const inBefore = Object.hasOwn(before, key);
+    const inAfter = Object.hasOwn(after, key);
+    const inside = inBefore && inAfter ? cutPair(before[key], after[key]) : { before: 0, after: 0, differences: 1 };
+    if (inBefore) {
+      copies.before[key] = inside.before;
+    }
+    if (inAfter) {
+      copies.after[key] = inside.after;
+    }
+    differences += inside.differences;
+    if (differences > MAX_DIFFERENCES) {
+      return TOO_MUCH;
+    }
   }
-  const copy = Object.create(null) as Json;
-  for (const key of Object.keys(value)) {
-    copy[key] = bare((value as Json)[key]);
+  return { ...copies, differences };
+}
+
+const isContainer = (value: unknown): value is Json => typeof value === 'object' && value !== null;
+const emptyLike = (value: Json) => (Array.isArray(value) ? [] : Object.create(null)) as Json;
+
+/** The keys of either, or the indexes. */
+function* keysOf(before: Json, after: Json): Generator<string> {
+  yield* Object.keys(before);
+  for (const key of Object.keys(after)) {
+    if (!Object.hasOwn(before, key)) {
+      yield key;
+    }
   }
-  return copy;
 }
 
 /** What was found inside one object or array, `before` in the first document and `after` in the second. */
@@ -72,7 +113,7 @@ function listInside(place: Place, found: readonly Found[], before: Json, after: 
     const inside = list(placeIn(place, key), byKey.get(key)!, before[key], after[key]);
     differences.push(...inside.differences);
     bytes += inside.bytes;
-    if (differences.length > MAX_DIFFERENCES || bytes > MAX_PATH_BYTES) {
+    if (bytes > MAX_PATH_BYTES) {
       return whole(place, { operation: 'CHANGED', before, after });
     }
   }
