@@ -161,9 +161,11 @@ export function createWriteLanes<Job extends LaneJob>(
         lanes.delete(lane.name);
       }
     }
-    // Answers leave and requests arrive before there is room for the next batch. On SQLite nothing else would give way to
-    // them, and each request that is read would be a batch of one before the next one is looked at.
-    await setImmediate();
+    // Where nobody waits, answers leave and requests arrive before there is room for the next batch. On SQLite nothing else
+    // would give way to them, and each request that is read would be a batch of one before the next one is looked at.
+    if (ready.size === 0) {
+      await setImmediate();
+    }
     running[quota]--;
     startReady();
   }

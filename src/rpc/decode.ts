@@ -46,15 +46,17 @@ function fieldOf(error: unknown): string {
   return field ? `, see ${field[1]}` : '';
 }
 
-/** Reads those Structs again, as they were sent, in which a null stands. */
+/** Reads those Structs again, as they were sent, in which a Value without a kind stands, and looks like a null. */
 function markKindless(schema: DescMessage, message: Message, bytes: Uint8Array): void {
   for (const field of schema.fields) {
     if (field.fieldKind !== 'message') {
       continue;
     }
     const value: unknown = Reflect.get(message, field.localName);
-    if (isStruct(field) && hasNull(value as JsonValue | undefined)) {
-      Reflect.set(message, field.localName, jsonOfStruct(fromBinary(StructSchema, bytesOf(field, bytes))));
+    if (isStruct(field)) {
+      if (hasNull(value as JsonValue | undefined) && holdsKindless(bytesOf(field, bytes))) {
+        Reflect.set(message, field.localName, jsonOfStruct(fromBinary(StructSchema, bytesOf(field, bytes))));
+      }
     } else if (value !== undefined && field.message.fields.some(isStruct)) {
       markKindless(field.message, value as Message, bytesOf(field, bytes));
     }
@@ -68,18 +70,75 @@ function hasNull(value: JsonValue | undefined): boolean {
 }
 
 /** A field's own bytes. Where it was sent more than once they follow one another, which merges them. */
-function bytesOf(field: DescField, bytes: Uint8Array): Uint8Array {
+function bytesOf({ number: wanted }: DescField, bytes: Uint8Array): Uint8Array {
   const reader = new BinaryReader(bytes);
   const found = [];
   while (reader.pos < reader.len) {
     const [number, wireType] = reader.tag();
-    if (number === field.number) {
+    if (number === wanted) {
       found.push(reader.bytes());
     } else {
       reader.skip(wireType, number);
     }
   }
   return Buffer.concat(found);
+}
+
+/** Field of a Struct and of a ListValue: its entries, or its Values. */
+const ITEM = 1;
+/** Field of an entry. */
+const ENTRY_VALUE = 2;
+/** Fields of a Value; those below are kinds, too. */
+const STRUCT = 5;
+const LIST = 6;
+
+/** Whether a Value without a kind stands in a Struct, which is looked through without making anything of it. */
+const holdsKindless = (struct: Uint8Array): boolean => skimStruct(new BinaryReader(struct), struct.length);
+
+const skimStruct = (reader: BinaryReader, end: number): boolean => skim(reader, end, ITEM, skimEntry, false);
+const skimEntry = (reader: BinaryReader, end: number): boolean => skim(reader, end, ENTRY_VALUE, skimValue, true);
+const skimList = (reader: BinaryReader, end: number): boolean => skim(reader, end, ITEM, skimValue, false);
+
+/** Whether `inner` is true of any of these fields of the message that ends at `end`; `otherwise` where there is none. */
+function skim(
+  reader: BinaryReader,
+  end: number,
+  wanted: number,
+  inner: (reader: BinaryReader, end: number) => boolean,
+  otherwise: boolean,
+): boolean {
+  let found = otherwise;
+  while (reader.pos < end) {
+    const [number, wireType] = reader.tag();
+    if (number !== wanted) {
+      reader.skip(wireType, number);
+    } else if (inner(reader, endOf(reader))) {
+      return true;
+    } else {
+      found = false;
+    }
+  }
+  return found;
+}
+
+function skimValue(reader: BinaryReader, end: number): boolean {
+  let isKindless = true;
+  while (reader.pos < end) {
+    const [number, wireType] = reader.tag();
+    isKindless &&= number > LIST;
+    if (number !== STRUCT && number !== LIST) {
+      reader.skip(wireType, number);
+    } else if ((number === STRUCT ? skimStruct : skimList)(reader, endOf(reader))) {
+      return true;
+    }
+  }
+  return isKindless;
+}
+
+/** Where the message that begins here ends. */
+function endOf(reader: BinaryReader): number {
+  const length = reader.uint32();
+  return reader.pos + length;
 }
 
 type Marked = JsonValue | undefined;

@@ -94,8 +94,7 @@ export function text(report: Report, field: string, value: string, rule: TextRul
     }
     return normalised;
   }
-  // Far more UTF-16 units than allowed code points need no counting.
-  if (normalised.length > 2 * rule.max || Array.from(normalised).length > rule.max) {
+  if (isLonger(normalised, rule.max)) {
     report(field, `must have at most ${rule.max} characters`);
   } else if (!normalised.isWellFormed()) {
     report(field, 'must not contain lone surrogates');
@@ -107,6 +106,11 @@ export function text(report: Report, field: string, value: string, rule: TextRul
     report(field, 'must contain a visible character');
   }
   return normalised;
+}
+
+/** Than so many code points, of which each has one or two UTF-16 units. */
+function isLonger(value: string, max: number): boolean {
+  return value.length > max && (value.length > 2 * max || Array.from(value).length > max);
 }
 
 /** Name of an enum's value; undefined for UNSPECIFIED. */

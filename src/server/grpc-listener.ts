@@ -61,6 +61,8 @@ export async function openGrpcListener(host: string, port: number, options: List
     'grpc.max_receive_message_length': MAX_REQUEST_BYTES,
     // The largest answer is one that was a request before, with ids and times added.
     'grpc.max_send_message_length': 2 * MAX_REQUEST_BYTES,
+    // Nobody asks for its counts of calls, which are kept for each message.
+    'grpc.enable_channelz': 0,
   });
   server.addService(grpcDefinition(), grpcImplementation(options.service, options.interceptors, options.deadlines));
   const health = new HealthImplementation({ '': 'SERVING', [IEPService.typeName]: 'SERVING' });

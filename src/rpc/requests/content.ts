@@ -6,18 +6,21 @@ const MAX_DEPTH = 16;
 /** Of one path segment: a key may be as long as the content. */
 const MAX_SEGMENT = 40;
 
+/** Made when something is wrong there. */
+type Path = () => string;
+
 /**
  * Checks the district's own sections and answers them with -0 as 0. Nothing else in them is touched. A Value without a kind
  * comes as undefined, see decode.ts.
  */
 export function content(report: Report, field: string, value: JsonObject): JsonObject {
   let sound = true;
-  const bad: Report = (path, description) => {
+  const bad = (path: Path, description: string) => {
     sound = false;
-    report(path, description);
+    report(path(), description);
   };
 
-  function string(path: string, text: string): string {
+  function string(path: Path, text: string): string {
     if (text.includes('\u0000')) {
       bad(path, 'must not contain U+0000');
     } else if (!text.isWellFormed()) {
@@ -26,7 +29,7 @@ export function content(report: Report, field: string, value: JsonObject): JsonO
     return text;
   }
 
-  function walk(path: string, node: JsonValue | undefined, depth: number): JsonValue {
+  function walk(path: Path, node: JsonValue | undefined, depth: number): JsonValue {
     if (node === undefined) {
       bad(path, 'must be a Value with a kind');
       return null;
@@ -48,16 +51,16 @@ export function content(report: Report, field: string, value: JsonObject): JsonO
       return null;
     }
     return Array.isArray(node)
-      ? node.map((item, index) => walk(`${path}[${index}]`, item, depth + 1))
+      ? node.map((item, index) => walk(() => `${path()}[${index}]`, item, depth + 1))
       : Object.fromEntries(
           Object.entries(node).map(([key, item]) => {
-            const inner = `${path}.${segment(key)}`;
+            const inner = () => `${path()}.${segment(key)}`;
             return [string(inner, key), walk(inner, item, depth + 1)];
           }),
         );
   }
 
-  const walked = walk(field, value, 1) as JsonObject;
+  const walked = walk(() => field, value, 1) as JsonObject;
   if (sound && contentBytes(walked) > MAX_CONTENT_BYTES) {
     report(field, `must have at most ${MAX_CONTENT_BYTES} bytes of canonical JSON`);
   }
