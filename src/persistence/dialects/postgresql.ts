@@ -15,6 +15,7 @@ import {
   migrationsOf,
   ormOptions,
 } from './dialect.ts';
+import { QuotingDriver } from './quoting-driver.ts';
 
 /** The longest that one attempt waits for a lock; the caller's deadline may allow another. */
 const LOCK_WAIT_MS = 10_000;
@@ -108,6 +109,7 @@ export const postgresql: Dialect = {
     const open = (max: number, options: object = { stream: openSocket, Client: BundlingClient }) =>
       MikroORM.init({
         ...ormOptions,
+        driver: QuotingDriver,
         migrations: migrationsOf(postgresql),
         clientUrl: url,
         pool: { min: 0, max },
