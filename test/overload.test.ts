@@ -7,7 +7,7 @@ import { tally } from './support/ledger.ts';
 import { countWaits, occupy } from './support/occupy.ts';
 import { type Answer, openRawClient, type RawClient } from './support/raw-client.ts';
 import { newStudent, YEAR } from './support/samples.ts';
-import { startInProcess } from './support/service.ts';
+import { startInProcess, startProcess } from './support/service.ts';
 import type { TestDatabase } from './support/sql.ts';
 
 const medianOf = (times: readonly number[]) => times.toSorted((a, b) => a - b)[Math.floor(times.length / 2)];
@@ -80,5 +80,29 @@ describeOnBoth('a service whose writers are all held', (backend) => {
     await release();
     expect(tally(await Promise.all([...calls, ...waiting]))).toEqual({ 'OK/yes': held.length + room });
     expect(tally([await create(held[0]!)])).toEqual({ 'OK/yes': 1 });
+  });
+});
+
+describeOnBoth('a client that sends a thousand calls at once', (backend) => {
+  it('holds up nobody but itself', async () => {
+    const database = await backend.create();
+    const service = await startProcess(database.url);
+    const client = openRawClient(service.grpcUrl);
+    const studentId = await newStudent(service.client);
+    let answered = 0;
+    const flood = Array.from({ length: 1000 }, async () => {
+      const answer = await client.createIep({ studentId, academicYear: YEAR });
+      answered++;
+      return answer;
+    });
+    await vi.waitUntil(() => answered > 0, { interval: 1 });
+    await service.client.getStudent({ studentId });
+    const before = answered;
+    expect(tally(await Promise.all(flood))).toEqual({ 'OK/yes': 1000 });
+    expect(before).toBeLessThan(500);
+    client.close();
+    await service.stop();
+    await expectInvariants(database);
+    await database.drop();
   });
 });

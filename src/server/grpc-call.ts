@@ -10,7 +10,7 @@ import {
 import { Metadata, type ServerUnaryCall, type ServerWritableStream, type status } from '@grpc/grpc-js';
 import { StatusSchema } from '../gen/google/rpc/status_pb.ts';
 import { IEPService } from '../gen/iep/v1/iep_service_pb.ts';
-import { deadlineKey, requestIdKey } from '../rpc/call-context.ts';
+import { clientKey, deadlineKey, requestIdKey } from '../rpc/call-context.ts';
 import { toConnectError } from '../rpc/errors.ts';
 import { type Deadlines, deadlinesOf, workingTimeMs } from './deadline.ts';
 
@@ -28,7 +28,7 @@ export function beginCall(call: Call, method: DescMethod, deadlines: Deadlines):
   // Fires after every call; once there is a reply nobody listens any more.
   (call as UnaryCall).on('cancelled', () => canceller.abort(GONE));
   const timeoutMs = workingTimeMs(requestedMs(call), deadlinesOf(method, deadlines));
-  const contextValues = createContextValues();
+  const contextValues = createContextValues().set(clientKey, call.getPeer());
   if (timeoutMs !== undefined) {
     contextValues.set(deadlineKey, Date.now() + timeoutMs);
   }

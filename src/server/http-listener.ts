@@ -9,7 +9,7 @@ import {
 } from '@connectrpc/connect-node';
 import { IEPService } from '../gen/iep/v1/iep_service_pb.ts';
 import type { Logger } from '../log.ts';
-import { deadlineKey } from '../rpc/call-context.ts';
+import { clientKey, deadlineKey } from '../rpc/call-context.ts';
 import { boundHeaders, deadlinesOf } from './deadline.ts';
 import type { ListenerOptions } from './grpc-listener.ts';
 import { MAX_REQUEST_BYTES } from './limits.ts';
@@ -71,7 +71,7 @@ export async function openHttpListener(
     if (handler.method.methodKind === 'server_streaming') {
       streams.add(response);
     }
-    const values = createContextValues();
+    const values = createContextValues().set(clientKey, request.socket);
     const workingMs = boundHeaders(request.headers, deadlinesOf(handler.method, deadlines));
     if (workingMs !== undefined) {
       values.set(deadlineKey, Date.now() + workingMs);

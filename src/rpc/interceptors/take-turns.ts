@@ -1,5 +1,5 @@
 import type { Interceptor } from '@connectrpc/connect';
-import { deadlineKey } from '../call-context.ts';
+import { clientKey, deadlineKey } from '../call-context.ts';
 import { errorFor } from '../errors.ts';
 import { createTurnGate } from '../turn-gate.ts';
 
@@ -8,7 +8,8 @@ const passGate = createTurnGate();
 
 /** Lets requests in, some in each turn of the event loop. Whose caller went away meanwhile is not looked at. */
 export const takeTurns: Interceptor = (next) => async (request) => {
-  await passGate(request.contextValues.get(deadlineKey));
+  const { contextValues } = request;
+  await passGate(contextValues.get(clientKey), contextValues.get(deadlineKey));
   if (request.signal.aborted) {
     throw errorFor('NOT_EXECUTED', {});
   }
