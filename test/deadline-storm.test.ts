@@ -139,3 +139,29 @@ describe('a storm of deadlines on chains of their own', () => {
     await database.drop();
   });
 });
+
+describeOnBoth('a client that gives up three thousand calls at once', (backend) => {
+  it('keeps its connection, and the calls on it', async () => {
+    const database = await backend.create();
+    const service = await startProcess(database.url);
+    const client = openRawClient(service.grpcUrl);
+    const studentId = await newStudent(service.client);
+    const release = await occupy(database, studentId);
+    const patient = client.createIep({ studentId, academicYear: YEAR });
+    const caller = new AbortController();
+    const calls = Array.from({ length: 3000 }, () =>
+      client.createIep({ studentId, academicYear: YEAR }, { signal: caller.signal }),
+    );
+    // Answered after the calls before it have arrived.
+    await client.createIep({ studentId, academicYear: YEAR, validateOnly: true });
+    caller.abort();
+    // For the others the lane had no room.
+    expect(tally(await Promise.all(calls))['CANCELLED']).toBeGreaterThan(1500);
+    await release();
+    expect(tally([await patient])).toEqual({ 'OK/yes': 1 });
+    client.close();
+    await service.stop();
+    await expectInvariants(database);
+    await database.drop();
+  });
+});
