@@ -5,16 +5,14 @@ import type { GoalContent } from './iep-document.ts';
 /** What an edit of a draft may change, apart from the goals. */
 export type IepFields = Pick<Iep, 'kind' | 'content' | 'meetingDate' | 'effectiveDate' | 'reviewDate'>;
 
-/** Sections of the content that are named one by one; where there are more, or their names are long, only the content. */
-const MAX_SECTIONS = 50;
-const MAX_NAME = 100;
-
+/** A path ends at a field of the contract: the keys in the content are the author's own words, as its values are. */
 const FIELD_PATHS = {
   kind: '/kind',
   meetingDate: '/meeting_date',
   effectiveDate: '/effective_date',
   reviewDate: '/review_date',
-} satisfies { [Field in keyof IepFields]?: string };
+  content: '/content',
+} satisfies { [Field in keyof IepFields]: string };
 
 const GOAL_NAMES = {
   domain: 'domain',
@@ -30,23 +28,11 @@ const GOAL_NAMES = {
 /** A goal that has its key. */
 export type KeyedGoal = Pick<GoalContent, 'goalKey' | keyof typeof GOAL_NAMES>;
 
-/** JSON pointers to what differs between two states of a version, without its goals; of the content to its sections. */
+/** JSON pointers to what differs between two states of a version, without its goals. */
 export function changedFields(before: IepFields, after: IepFields): string[] {
-  const fields = Object.entries(FIELD_PATHS).filter(
-    ([field]) => before[field as keyof IepFields] !== after[field as keyof IepFields],
-  );
-  return [...fields.map(([, path]) => path), ...changedSections(before.content, after.content)];
-}
-
-function changedSections(before: Record<string, unknown>, after: Record<string, unknown>): string[] {
-  const names = new Set([...Object.keys(before), ...Object.keys(after)]);
-  const changed = [...names].filter(
-    (name) =>
-      Object.hasOwn(before, name) !== Object.hasOwn(after, name) || !isDeepStrictEqual(before[name], after[name]),
-  );
-  return changed.length > MAX_SECTIONS || changed.some((name) => name.length > MAX_NAME)
-    ? ['/content']
-    : changed.map((name) => `/content/${name.replaceAll('~', '~0').replaceAll('/', '~1')}`);
+  return Object.entries(FIELD_PATHS)
+    .filter(([field]) => !isDeepStrictEqual(before[field as keyof IepFields], after[field as keyof IepFields]))
+    .map(([, path]) => path);
 }
 
 /** JSON pointers to what differs between the goals of two states of a version; "/goals" where their order does. */

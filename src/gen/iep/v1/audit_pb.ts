@@ -137,7 +137,9 @@ export type AuditEvent = Message<"iep.v1.AuditEvent"> & {
   iepId: string;
 
   /**
-   * Paths of what was changed, without the values: names of fields ("family_name", "content"), of goals with their key.
+   * Paths of what was changed, without the values: of a student names of fields ("family_name"), of an IEP JSON pointers
+   * that end at a field of this contract ("/review_date", "/content", "/goals/<goal_key>/baseline"). The keys within the
+   * content are never among them: they are the author's words, too.
    *
    * @generated from field: repeated string changed_paths = 7;
    */

@@ -78,7 +78,8 @@ export const ErrorReason = {
 
   /**
    * ABORTED: the resource changed since the etag was read. Metadata: current_etag; of an IEP also revision (the current
-   * one), changed_paths (what changed since, separated by commas) and changed_by (who changed it, separated by commas).
+   * one), changed_paths (what changed since, as in AuditEvent, separated by commas) and changed_by (who changed it,
+   * separated by commas).
    *
    * @generated from enum value: ERROR_REASON_ETAG_MISMATCH = 8;
    */
