@@ -15,6 +15,8 @@ import { toldOf, watch, watchFromNow, type Watching } from './support/watching.t
 const DAYS_30 = 30 * 24 * 60 * 60 * 1000;
 /** More of 200 kB each than buffers on the way take. */
 const VERSIONS = 60;
+/** More of 250 kB each than a connection of TCP takes. */
+const MORE_VERSIONS = 80;
 
 /** Headers start no timer in the client, which could end the call before the service's answer is there. */
 const deadline = (ms: number) => ({
@@ -103,5 +105,25 @@ describeOnBoth('a watch ends', (backend) => {
     expect(performance.now() - began).toBeLessThan(5000);
     expect(own.log.lines.filter(({ msg }) => String(msg).includes('grace'))).toEqual([]);
     [...stuck, ...between].forEach(({ close }) => close());
+  });
+
+  it('when the service shuts down, soon, though its client has stopped reading the connection', async () => {
+    const own = await startInProcess(database.url, { SHUTDOWN_GRACE_MS: '20000' });
+    const between = await openNeverEnding(own.grpcUrl);
+    const stuck = await idleByGrpc(between.url, '', 2 ** 30);
+    between.freeze();
+    const watching = await watchFromNow(own.client);
+    const studentId = await newStudent(own.client);
+    const content = { text: 'x'.repeat(250_000) };
+    for (let count = 0; count < MORE_VERSIONS; count++) {
+      await own.client.createIep({ studentId, academicYear: '2025-2026', content });
+    }
+    await toldOf(watching, MORE_VERSIONS);
+    const began = performance.now();
+    await own.stop();
+    expect(performance.now() - began).toBeLessThan(6000);
+    expect(own.log.lines.filter(({ msg }) => String(msg).includes('grace'))).toEqual([]);
+    stuck.close();
+    between.close();
   });
 });

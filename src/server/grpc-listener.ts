@@ -85,7 +85,10 @@ export async function openGrpcListener(host: string, port: number, options: List
   });
   const widened = new WeakSet<Http2Session>();
   const methods = new Map(IEPService.methods.map((method) => [`/${IEPService.typeName}/${method.name}`, method]));
-  const streams = createOpenStreams<ServerHttp2Stream>((stream) => stream.close(constants.NGHTTP2_CANCEL));
+  const streams = createOpenStreams<ServerHttp2Stream>(
+    (stream) => stream.close(constants.NGHTTP2_CANCEL),
+    ({ session }) => session?.socket.resetAndDestroy(),
+  );
   const onRequest = (message: unknown) => {
     const { stream, headers } = message as RequestArrives;
     const { session } = stream;

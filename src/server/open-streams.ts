@@ -5,8 +5,11 @@ interface Closable {
   once(event: 'close', listener: () => void): unknown;
 }
 
-/** The streams of answers that are open. A client that does not read must not hold up the end of the service. */
-export function createOpenStreams<Stream extends Closable>(cut: (stream: Stream) => void) {
+/**
+ * The streams of answers that are open. A client that does not read must not hold up the end of the service: its streams
+ * are cut, and those that stay open, as that does not get through to a client that has stopped, lose their connection.
+ */
+export function createOpenStreams<Stream extends Closable>(cut: (stream: Stream) => void, disconnect = cut) {
   const open = new Set<Stream>();
   return {
     add(stream: Stream): void {
@@ -14,6 +17,9 @@ export function createOpenStreams<Stream extends Closable>(cut: (stream: Stream)
       stream.once('close', () => open.delete(stream));
     },
     /** Leaves them a moment for their ends. */
-    cutSoon: () => void setTimeout(() => open.forEach(cut), LAST_WORDS_MS).unref(),
+    cutSoon(): void {
+      setTimeout(() => open.forEach(cut), LAST_WORDS_MS).unref();
+      setTimeout(() => open.forEach(disconnect), 2 * LAST_WORDS_MS).unref();
+    },
   };
 }

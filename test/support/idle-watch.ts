@@ -49,10 +49,17 @@ function readMessages(stream: Readable, take: (message: WatchIepsResponse) => vo
   });
 }
 
-/** Begins one by native gRPC; it has answered when this returns. grpc-js would read on its own. */
-export async function idleByGrpc(url: string, studentId = ''): Promise<IdleWatch> {
-  const session = connect(url);
+/**
+ * Begins one by native gRPC; it has answered when this returns. grpc-js would read on its own. With a window of its own,
+ * what the client does not read fills the sockets; by default HTTP/2 stops the service at 64 KiB.
+ */
+export async function idleByGrpc(url: string, studentId = '', windowBytes?: number): Promise<IdleWatch> {
+  const session = connect(url, windowBytes === undefined ? {} : { settings: { initialWindowSize: windowBytes } });
   session.on('error', () => undefined);
+  if (windowBytes !== undefined) {
+    await once(session, 'connect');
+    session.setLocalWindowSize(windowBytes);
+  }
   const headers = { ':method': 'POST', ':path': PATH, 'content-type': 'application/grpc', te: 'trailers' };
   const stream = session.request(headers);
   stream.on('error', () => undefined);
@@ -74,13 +81,22 @@ export async function idleByHttp(url: string, studentId = ''): Promise<IdleWatch
   return { read: (take) => readMessages(response, take), close: () => void call.destroy() };
 }
 
+export interface Between {
+  readonly url: string;
+  /** Takes nothing from the service any more. */
+  readonly freeze: () => void;
+  readonly close: () => void;
+}
+
 /** Stands between clients and `url`, and never ends a connection of its own, as a client that is frozen does not. */
-export async function openNeverEnding(url: string): Promise<{ readonly url: string; readonly close: () => void }> {
+export async function openNeverEnding(url: string): Promise<Between> {
   const { hostname: host, port } = new URL(url);
   const sockets: Socket[] = [];
+  const ofService: Socket[] = [];
   const server = createServer({ allowHalfOpen: true }, (near) => {
     const far = connectSocket({ host, port: Number(port), allowHalfOpen: true });
     sockets.push(near, far);
+    ofService.push(far);
     [near, far].forEach((socket) => socket.on('error', () => undefined));
     near.pipe(far, { end: false });
     far.pipe(near, { end: false });
@@ -89,6 +105,7 @@ export async function openNeverEnding(url: string): Promise<{ readonly url: stri
   await once(server, 'listening');
   return {
     url: `http://${host}:${(server.address() as AddressInfo).port}`,
+    freeze: () => ofService.forEach((socket) => socket.unpipe().pause()),
     close() {
       server.close();
       sockets.forEach((socket) => socket.destroy());
