@@ -1,8 +1,11 @@
 /** Whatever a random day brings, the write lanes keep their rules. */
 import * as fc from 'fast-check';
-import { expect, it } from 'vitest';
+import { afterEach, beforeEach, expect, it, vi } from 'vitest';
 import { LANE_LIMITS, type LaneConcurrency, type LaneLimits } from '../src/persistence/write-lanes.ts';
 import { type Job, LANES, referee } from './support/lane-referee.ts';
+
+beforeEach(() => void vi.useFakeTimers({ toFake: ['setTimeout', 'performance'] }));
+afterEach(() => void vi.useRealTimers());
 
 type Step =
   | {
@@ -13,6 +16,7 @@ type Step =
       readonly count: number;
     }
   | { readonly do: 'cancel'; readonly which: number }
+  | { readonly do: 'pass'; readonly ms: number }
   | { readonly do: 'finish'; readonly which: number; readonly left: number };
 
 const anIndex = fc.nat({ max: 1000 });
@@ -33,6 +37,8 @@ const aStep = (mostAtOnce: number): fc.Arbitrary<Step> =>
       }),
     },
     { weight: 4, arbitrary: fc.record({ do: fc.constant('cancel' as const), which: anIndex }) },
+    // At least as long as the longest pause; sometimes until the others who came are forgotten.
+    { weight: 2, arbitrary: fc.record({ do: fc.constant('pass' as const), ms: fc.constantFrom(100, 150, 400) }) },
     {
       weight: 4,
       // A bit for each job of the batch; mostly nothing is left.
@@ -54,6 +60,7 @@ const aConcurrency: fc.Arbitrary<LaneConcurrency> = fc
 const smallLimits: fc.Arbitrary<LaneLimits> = fc.record({
   batchJobs: fc.integer({ min: 1, max: 5 }),
   batchBytes: fc.constantFrom(10, 100),
+  crowdJobs: fc.integer({ min: 1, max: 3 }),
   laneJobs: fc.integer({ min: 1, max: 6 }),
   totalJobs: fc.integer({ min: 1, max: 12 }),
   totalBytes: fc.constantFrom(10, 50, 200),
@@ -80,6 +87,9 @@ async function live(concurrency: LaneConcurrency, limits: LaneLimits, steps: rea
         if (accepted.length > 0) {
           lanes.cancel(accepted.at(-1 - (step.which % Math.min(4, accepted.length)))!);
         }
+        break;
+      case 'pass':
+        await lanes.pass(step.ms);
         break;
       case 'finish': {
         const batch = lanes.running[step.which % Math.max(1, lanes.running.length)];
@@ -134,11 +144,12 @@ it('write lanes keep every rule, with the limits of the service', async () => {
   );
 });
 
-it('write lanes hold 64 jobs and 1 MiB in a batch, 2,048 jobs in a lane, 8,192 jobs and 64 MiB in all', () => {
+it('write lanes hold 64 jobs and 1 MiB in a batch, 16 jobs of a crowd, 2,048 jobs in a lane, 8,192 jobs and 64 MiB in all', () => {
   const MiB = 1024 * 1024;
   expect(LANE_LIMITS).toEqual({
     batchJobs: 64,
     batchBytes: MiB,
+    crowdJobs: 16,
     laneJobs: 2048,
     totalJobs: 8192,
     totalBytes: 64 * MiB,

@@ -1,4 +1,4 @@
-import { describe, expect, it } from 'vitest';
+import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import { createWriteLanes, LANE_LIMITS, type LaneJob, type LaneLimits } from '../src/persistence/write-lanes.ts';
 import { turns } from './support/lane-referee.ts';
 
@@ -199,5 +199,54 @@ describe('write lanes', () => {
     }
     cancel(waiting[0]!);
     expect(() => enqueue(over)).not.toThrow();
+  });
+
+  describe('of a crowd', () => {
+    beforeEach(() => void vi.useFakeTimers({ toFake: ['setTimeout', 'performance'] }));
+    afterEach(() => void vi.useRealTimers());
+
+    const crowd = (from: number, to: number) => Array.from({ length: to - from + 1 }, (_, index) => `a${from + index}`);
+
+    it('run as many jobs as fit, one batch after the other, while nobody else is there', async () => {
+      const { batches, enqueue, finish } = workshop(1);
+      crowd(1, 100).forEach((name) => enqueue(name));
+      await finish(0);
+      await finish(1);
+      expect(batches).toEqual([crowd(1, 1), crowd(2, 65), crowd(66, 100)]);
+    });
+
+    it('run a few of them and make way for twice as long, while somebody else is there', async () => {
+      const { batches, enqueue, finish } = workshop(2);
+      crowd(1, 100).forEach((name) => enqueue(name));
+      enqueue('b1');
+      vi.advanceTimersByTime(10);
+      await finish(0);
+      expect(batches).toEqual([['a1'], ['b1']]);
+      vi.advanceTimersByTime(19);
+      expect(batches).toEqual([['a1'], ['b1']]);
+      vi.advanceTimersByTime(1);
+      expect(batches.at(-1)).toEqual(crowd(2, 17));
+    });
+
+    it('make way for a tenth of a second at most', async () => {
+      const { batches, enqueue, finish } = workshop(2);
+      crowd(1, 100).forEach((name) => enqueue(name));
+      vi.advanceTimersByTime(5000);
+      enqueue('b1');
+      await finish(0);
+      vi.advanceTimersByTime(99);
+      expect(batches).toEqual([['a1'], ['b1']]);
+      vi.advanceTimersByTime(1);
+      expect(batches.at(-1)).toEqual(crowd(2, 17));
+    });
+
+    it('make way no longer once nobody else came for a while', async () => {
+      const { batches, enqueue, finish } = workshop(2);
+      enqueue('b1');
+      crowd(1, 100).forEach((name) => enqueue(name));
+      vi.advanceTimersByTime(300);
+      await finish(1);
+      expect(batches).toEqual([['b1'], crowd(1, 1), crowd(2, 65)]);
+    });
   });
 });

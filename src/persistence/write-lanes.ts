@@ -7,6 +7,7 @@
  * Lanes are about fairness and speed. Correctness does not rest on them: another process has lanes of its own.
  */
 import { setImmediate } from 'node:timers/promises';
+import { createCompany, pauseAfter } from './company.ts';
 import { createDelayGauge, createPaceGauge, isTooLong } from './delay.ts';
 import { StorageError } from './errors.ts';
 
@@ -23,6 +24,8 @@ export interface LaneJob {
 export interface LaneLimits {
   readonly batchJobs: number;
   readonly batchBytes: number;
+  /** Of one lane in a batch, while other lanes have company. One in which as many are left behind makes way for them. */
+  readonly crowdJobs: number;
   /** What may wait in one lane, and in all of them. */
   readonly laneJobs: number;
   readonly totalJobs: number;
@@ -32,6 +35,7 @@ export interface LaneLimits {
 export const LANE_LIMITS: LaneLimits = {
   batchJobs: 64,
   batchBytes: 1024 * 1024,
+  crowdJobs: 16,
   laneJobs: 2048,
   totalJobs: 8192,
   totalBytes: 64 * 1024 * 1024,
@@ -79,6 +83,7 @@ export function createWriteLanes<Job extends LaneJob>(
   const running = { shared: 0, own: 0 };
   const delay = createDelayGauge();
   const pace = createPaceGauge();
+  const company = createCompany();
   let jobs = 0;
   let bytes = 0;
 
@@ -125,10 +130,12 @@ export function createWriteLanes<Job extends LaneJob>(
 
   function takeFrom(lane: Lane<Job>, kind: unknown, size: { jobs: number; bytes: number }): Job[] {
     const taken: Job[] = [];
+    const most = company.has(lane.name) ? limits.crowdJobs : limits.batchJobs;
     for (const job of lane.waiting) {
       const opens = size.jobs === 0;
       const fits =
         size.jobs < limits.batchJobs &&
+        taken.length < most &&
         size.bytes + job.bytes <= limits.batchBytes &&
         kind !== undefined &&
         job.kind === kind;
@@ -149,16 +156,17 @@ export function createWriteLanes<Job extends LaneJob>(
     const all = [...batch.values()].flat();
     forget(all);
     delay.note(Date.now() - all[0]!.queuedAt);
+    const startedAt = performance.now();
     const left = new Set(await run(all, !shared));
     pace.note(all.length - left.size);
     for (const [lane, taken] of batch) {
       const back = taken.filter((job) => left.has(job));
       lane.alone ||= back.length > 0;
       putBack(lane, back);
-      if (lane.waiting.size > 0) {
-        ready.add(lane);
+      if (!lane.alone && lane.waiting.size >= limits.crowdJobs && company.has(lane.name)) {
+        setTimeout(resume, pauseAfter(performance.now() - startedAt), lane);
       } else {
-        lanes.delete(lane.name);
+        getReady(lane);
       }
     }
     // Where nobody waits, answers leave and requests arrive before there is room for the next batch. On SQLite nothing else
@@ -167,6 +175,19 @@ export function createWriteLanes<Job extends LaneJob>(
       await setImmediate();
     }
     running[quota]--;
+    startReady();
+  }
+
+  function getReady(lane: Lane<Job>): void {
+    if (lane.waiting.size > 0) {
+      ready.add(lane);
+    } else {
+      lanes.delete(lane.name);
+    }
+  }
+
+  function resume(lane: Lane<Job>): void {
+    getReady(lane);
     startReady();
   }
 
@@ -204,6 +225,7 @@ export function createWriteLanes<Job extends LaneJob>(
       if (lane === undefined) {
         const opened = { name, waiting: new Set([job]), alone: false };
         lanes.set(name, opened);
+        company.note(name);
         ready.add(opened);
         startReady();
       } else {

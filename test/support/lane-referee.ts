@@ -1,6 +1,6 @@
 /** The rules of the write lanes, and a referee who holds every step of real lanes against them. */
 import { setImmediate } from 'node:timers/promises';
-import { expect } from 'vitest';
+import { expect, vi } from 'vitest';
 import { createWriteLanes, type LaneConcurrency, type LaneLimits } from '../../src/persistence/write-lanes.ts';
 
 export interface Job {
@@ -20,6 +20,10 @@ interface Lane {
   running: boolean;
   /** A batch of it came back in part, and it was not idle since. */
   alone: boolean;
+  /** It was crowded, and makes way for the others. */
+  pausing: boolean;
+  /** Of the fake clock; of the last job that found the lane idle. */
+  openedAt: number;
   /** Batches that started while it could have started one. */
   passedOver: number;
 }
@@ -36,21 +40,32 @@ export async function turns(): Promise<void> {
   await setImmediate();
 }
 
+/** How long a lane makes way for a job that found another one idle. */
+const COMPANY_MS = 300;
+const LONGEST_PAUSE_MS = 100;
+
 export const LANES = ['a', 'b', 'c', 'd'];
 const sumOf = (jobs: readonly Job[]) => jobs.reduce((sum, { bytes }) => sum + bytes, 0);
 
-/** Lanes whose every batch is held against the rules when it starts, and ends when the test says so. */
+/** Lanes whose every batch is held against the rules when it starts, and ends when the test says so. The clock is a fake. */
 export function referee(concurrency: LaneConcurrency, limits: LaneLimits) {
   const lanes = new Map(
-    LANES.map((name): [string, Lane] => [name, { waiting: [], running: false, alone: false, passedOver: 0 }]),
+    LANES.map((name): [string, Lane] => [
+      name,
+      { waiting: [], running: false, alone: false, pausing: false, openedAt: -Infinity, passedOver: 0 },
+    ]),
   );
   const fates = new Map<Job, Fate>();
   const running: Batch[] = [];
+  let passing = false;
   /** An exception in `run` would be lost. */
   const broken: unknown[] = [];
   const laneOf = (job: Job) => lanes.get(job.lane)!;
   const waiting = () => [...lanes.values()].flatMap((lane) => lane.waiting);
-  const ready = () => [...lanes.values()].filter((lane) => !lane.running && lane.waiting.length > 0);
+  const ready = () => [...lanes.values()].filter((lane) => !lane.running && !lane.pausing && lane.waiting.length > 0);
+  const hasCompany = (lane: Lane) =>
+    [...lanes.values()].some((other) => other !== lane && performance.now() - other.openedAt < COMPANY_MS);
+  const mostOf = (lane: Lane) => (hasCompany(lane) ? limits.crowdJobs : limits.batchJobs);
   const sharedRunning = () => running.filter(({ mayWait }) => !mayWait).length;
   const ownRunning = () => running.filter(({ mayWait }) => mayWait).length;
   /** Whether the lane's next batch is one that others may join. */
@@ -97,7 +112,10 @@ export function referee(concurrency: LaneConcurrency, limits: LaneLimits) {
     }
     for (const lane of taking) {
       expect(lane.running, 'two batches of one lane').toBe(false);
+      expect(lane.pausing && !passing, 'a batch of a lane that makes way').toBe(false);
+      lane.pausing = false;
       const taken = jobs.filter((job) => laneOf(job) === lane);
+      expect(taken.length, 'jobs of one lane').toBeLessThanOrEqual(Math.max(1, mostOf(lane)));
       expect(lane.waiting.splice(0, taken.length), 'order of arrival').toEqual(taken);
       lane.running = true;
       lane.alone &&= mayWait;
@@ -111,7 +129,9 @@ export function referee(concurrency: LaneConcurrency, limits: LaneLimits) {
   function couldHaveJoined(jobs: readonly Job[], mayWait: boolean, taking: ReadonlySet<Lane>): Job[] {
     const [{ kind }] = jobs as [Job];
     const others = mayWait ? [] : ready().filter(({ alone }) => !alone);
+    const isFull = (lane: Lane) => jobs.filter((job) => laneOf(job) === lane).length >= mostOf(lane);
     return [...others, ...taking]
+      .filter((lane) => !isFull(lane))
       .flatMap((lane) => lane.waiting.slice(0, 1))
       .filter(
         (job) =>
@@ -133,6 +153,7 @@ export function referee(concurrency: LaneConcurrency, limits: LaneLimits) {
       waiting().length >= limits.totalJobs ||
       sumOf(waiting()) + job.bytes > limits.totalBytes ||
       lane.waiting.length >= limits.laneJobs;
+    const wasIdle = !lane.running && !lane.pausing && lane.waiting.length === 0;
     lane.waiting.push(job);
     fates.set(job, 'waits');
     let refused = false;
@@ -143,6 +164,9 @@ export function referee(concurrency: LaneConcurrency, limits: LaneLimits) {
       refused = true;
       lane.waiting.pop();
       fates.delete(job);
+    }
+    if (wasIdle && !refused) {
+      lane.openedAt = performance.now();
     }
     expect(refused, 'refused').toBe(full);
     expectBusy();
@@ -155,7 +179,7 @@ export function referee(concurrency: LaneConcurrency, limits: LaneLimits) {
       const lane = laneOf(job);
       lane.waiting.splice(lane.waiting.indexOf(job), 1);
       fates.set(job, 'cancelled');
-      if (lane.waiting.length === 0 && !lane.running) {
+      if (lane.waiting.length === 0 && !lane.running && !lane.pausing) {
         lane.passedOver = 0;
         lane.alone = false;
       }
@@ -174,17 +198,30 @@ export function referee(concurrency: LaneConcurrency, limits: LaneLimits) {
       lane.waiting.unshift(...back);
       lane.alone = (lane.alone || back.length > 0) && lane.waiting.length > 0;
       lane.running = false;
+      lane.pausing = !lane.alone && lane.waiting.length >= limits.crowdJobs && hasCompany(lane);
     }
     batch.end(left);
     await turns();
     expectBusy();
   }
 
+  /** Lets the clock go on, until all pauses are over. Which of them ends first is not ours to say. */
+  async function pass(ms: number): Promise<void> {
+    passing = true;
+    await vi.advanceTimersByTimeAsync(ms);
+    passing = false;
+    lanes.forEach((lane) => (lane.pausing = false));
+    expectBusy();
+  }
+
   async function finishAll(): Promise<void> {
-    for (let batch = running[0]; batch !== undefined; batch = running[0]) {
-      await finish(batch, () => false);
+    while (running.length > 0 || waiting().length > 0) {
+      for (let batch = running[0]; batch !== undefined; batch = running[0]) {
+        await finish(batch, () => false);
+      }
+      await pass(LONGEST_PAUSE_MS);
     }
   }
 
-  return { running, fates, enqueue, cancel, finish, finishAll };
+  return { running, fates, enqueue, cancel, pass, finish, finishAll };
 }
