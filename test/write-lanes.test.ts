@@ -1,4 +1,4 @@
-import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
+import { afterEach, beforeEach, describe, expect, it, onTestFinished, vi } from 'vitest';
 import { createWriteLanes, LANE_LIMITS, type LaneJob, type LaneLimits } from '../src/persistence/write-lanes.ts';
 import { turns } from './support/lane-referee.ts';
 
@@ -54,6 +54,32 @@ describe('write lanes', () => {
     expect(batches).toEqual([['a1'], ['b1']]);
     await finish(0);
     expect(batches[2]).toEqual(['c1', 'c2', 'd1', 'a2']);
+  });
+
+  it('do not share out what fits a batch that follows', async () => {
+    const { batches, enqueue, finish } = workshop(3, { fewJobs: 2 }, 3);
+    ['a1', 'b1', 'c1'].forEach((name) => enqueue(name));
+    ['d', 'e', 'f'].forEach((lane) => enqueue(`${lane}1`));
+    await finish(0);
+    expect(batches.slice(3)).toEqual([['d1', 'e1', 'f1']]);
+    enqueue('g1');
+    await finish(1);
+    await finish(2);
+    expect(batches.slice(4)).toEqual([]);
+    enqueue('h1');
+    await finish(3);
+    expect(batches.slice(4)).toEqual([['g1', 'h1']]);
+  });
+
+  it('do not wait for a batch that is stuck', () => {
+    vi.useFakeTimers({ toFake: ['setTimeout', 'performance'] });
+    onTestFinished(() => void vi.useRealTimers());
+    const { batches, enqueue } = workshop(3, { fewJobs: 0 });
+    ['a1', 'b1', 'c1'].forEach((name) => enqueue(name));
+    vi.advanceTimersByTime(99);
+    expect(batches).toEqual([['a1']]);
+    vi.advanceTimersByTime(1);
+    expect(batches).toEqual([['a1'], ['b1', 'c1']]);
   });
 
   it('keep a job without a kind to itself, and its place', async () => {

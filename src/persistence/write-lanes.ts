@@ -26,6 +26,8 @@ export interface LaneLimits {
   readonly batchBytes: number;
   /** Of one lane in a batch, while other lanes have company. One in which as many are left behind makes way for them. */
   readonly crowdJobs: number;
+  /** A shared batch runs beside others while those hold no more. Beside more it would only be a smaller one, at more cost. */
+  readonly fewJobs: number;
   /** What may wait in one lane, and in all of them. */
   readonly laneJobs: number;
   readonly totalJobs: number;
@@ -36,10 +38,14 @@ export const LANE_LIMITS: LaneLimits = {
   batchJobs: 64,
   batchBytes: 1024 * 1024,
   crowdJobs: 16,
+  fewJobs: 16,
   laneJobs: 2048,
   totalJobs: 8192,
   totalBytes: 64 * 1024 * 1024,
 };
+
+/** A batch that takes longer than this may be stuck, and is not waited for. */
+const STUCK_MS = 100;
 
 export interface WriteLanes<Job extends LaneJob> {
   /** Throws OVERLOADED when the lane, or all of them together, hold too much, or the job would wait for too long. */
@@ -81,6 +87,8 @@ export function createWriteLanes<Job extends LaneJob>(
   /** Lanes whose next job may start as soon as there is room. */
   const ready = new Set<Lane<Job>>();
   const running = { shared: 0, own: 0 };
+  /** In shared batches that are not stuck. */
+  let runningJobs = 0;
   const delay = createDelayGauge();
   const pace = createPaceGauge();
   const company = createCompany();
@@ -91,7 +99,9 @@ export function createWriteLanes<Job extends LaneJob>(
   const sharesBatches = (lane: Lane<Job>) => !lane.alone && headOf(lane)?.kind !== undefined;
 
   function hasRoom(lane: Lane<Job>): boolean {
-    return sharesBatches(lane) ? running.shared < concurrency.shared : running.own < concurrency.own;
+    return sharesBatches(lane)
+      ? running.shared < concurrency.shared && runningJobs <= limits.fewJobs
+      : running.own < concurrency.own;
   }
 
   function startReady(): void {
@@ -157,7 +167,9 @@ export function createWriteLanes<Job extends LaneJob>(
     forget(all);
     delay.note(Date.now() - all[0]!.queuedAt);
     const startedAt = performance.now();
+    const settle = shared ? countRunning(all.length) : undefined;
     const left = new Set(await run(all, !shared));
+    settle?.();
     pace.note(all.length - left.size);
     for (const [lane, taken] of batch) {
       const back = taken.filter((job) => left.has(job));
@@ -176,6 +188,24 @@ export function createWriteLanes<Job extends LaneJob>(
     }
     running[quota]--;
     startReady();
+  }
+
+  /** Until what it answers is called. */
+  function countRunning(started: number): () => void {
+    let counted = started;
+    const uncount = () => {
+      runningJobs -= counted;
+      counted = 0;
+    };
+    const timer = setTimeout(() => {
+      uncount();
+      startReady();
+    }, STUCK_MS);
+    runningJobs += counted;
+    return () => {
+      clearTimeout(timer);
+      uncount();
+    };
   }
 
   function getReady(lane: Lane<Job>): void {

@@ -55,8 +55,8 @@ export function date(report: Report, field: string, value: string): string | nul
   if (value === '') {
     return null;
   }
-  const time = DATE.test(value) ? Date.parse(value) : NaN;
-  if (Number.isNaN(time) || new Date(time).toISOString().slice(0, 10) !== value) {
+  // A day that the month does not have is read as one of the next month.
+  if (!DATE.test(value) || new Date(value).getUTCDate() !== Number(value.slice(8))) {
     report(field, 'must be a calendar day as YYYY-MM-DD');
     return null;
   }

@@ -29,6 +29,8 @@ interface Lane {
 }
 
 interface Batch {
+  /** Of the fake clock. */
+  readonly startedAt: number;
   readonly jobs: readonly Job[];
   readonly mayWait: boolean;
   readonly end: (left: readonly Job[]) => void;
@@ -43,6 +45,8 @@ export async function turns(): Promise<void> {
 /** How long a lane makes way for a job that found another one idle. */
 const COMPANY_MS = 300;
 const LONGEST_PAUSE_MS = 100;
+/** How long a shared batch may keep others from running beside it. */
+const STUCK_MS = 100;
 
 export const LANES = ['a', 'b', 'c', 'd'];
 const sumOf = (jobs: readonly Job[]) => jobs.reduce((sum, { bytes }) => sum + bytes, 0);
@@ -67,12 +71,19 @@ export function referee(concurrency: LaneConcurrency, limits: LaneLimits) {
     [...lanes.values()].some((other) => other !== lane && performance.now() - other.openedAt < COMPANY_MS);
   const mostOf = (lane: Lane) => (hasCompany(lane) ? limits.crowdJobs : limits.batchJobs);
   const sharedRunning = () => running.filter(({ mayWait }) => !mayWait).length;
+  /** In shared batches that are not stuck. */
+  const jobsRunning = () =>
+    running
+      .filter(({ mayWait, startedAt }) => !mayWait && performance.now() - startedAt < STUCK_MS)
+      .reduce((sum, { jobs }) => sum + jobs.length, 0);
   const ownRunning = () => running.filter(({ mayWait }) => mayWait).length;
   /** Whether the lane's next batch is one that others may join. */
   const shares = (lane: Lane) => !lane.alone && lane.waiting[0]?.kind !== undefined;
   const hasRoom = (lane: Lane) =>
     running.length < concurrency.total &&
-    (shares(lane) ? sharedRunning() < concurrency.shared : ownRunning() < concurrency.own);
+    (shares(lane)
+      ? sharedRunning() < concurrency.shared && jobsRunning() <= limits.fewJobs
+      : ownRunning() < concurrency.own);
   const tested = createWriteLanes<Job>(concurrency, start, limits);
 
   function start(jobs: readonly Job[], mayWait: boolean): Promise<readonly Job[]> {
@@ -82,7 +93,7 @@ export function referee(concurrency: LaneConcurrency, limits: LaneLimits) {
     } catch (error) {
       broken.push(error);
     }
-    running.push({ jobs, mayWait, end: resolve });
+    running.push({ startedAt: performance.now(), jobs, mayWait, end: resolve });
     return promise;
   }
 
@@ -103,6 +114,7 @@ export function referee(concurrency: LaneConcurrency, limits: LaneLimits) {
       expect(jobs[0]!.kind === undefined || [...taking][0]!.alone, 'a reason to wait').toBe(true);
     } else {
       expect(sharedRunning(), 'shared batches at once').toBeLessThan(concurrency.shared);
+      expect(jobsRunning(), 'jobs of shared batches beside another one').toBeLessThanOrEqual(limits.fewJobs);
       expect(jobs[0]!.kind, 'kind of jobs that share a batch').toBeDefined();
       expect([...taking].map(({ alone }) => alone)).not.toContain(true);
     }
