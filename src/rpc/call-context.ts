@@ -17,9 +17,6 @@ export const identityKey = createContextKey<Identity>(
 /** Milliseconds since 1970. Both listeners give every call one. */
 export const deadlineKey = createContextKey(Infinity, { description: 'deadline' });
 
-/** What is one and the same for all calls of a connection. */
-export const clientKey = createContextKey<unknown>(undefined, { description: 'client' });
-
 /** On whose behalf a handler runs. */
 export function callerOf(context: HandlerContext): Caller {
   return {

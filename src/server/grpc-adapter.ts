@@ -5,26 +5,27 @@
 import { create, toBinary } from '@bufbuild/protobuf';
 import {
   createServiceImplSpec,
-  type Interceptor,
   type MethodImplSpec,
-  type ServiceImpl,
   type UnaryRequest,
   type UnaryResponse,
 } from '@connectrpc/connect';
 import type { MethodDefinition, sendUnaryData, UntypedServiceImplementation } from '@grpc/grpc-js';
 import { IEPService } from '../gen/iep/v1/iep_service_pb.ts';
 import { decodeBinary } from '../rpc/decode.ts';
-import type { Deadlines } from './deadline.ts';
 import {
   ANSWERED,
   beginCall,
   bufferOf,
+  deadlineOf,
   failureOf,
+  gateCallOf,
   metadataOf,
+  REFUSED,
   requestOf,
   responseOf,
   type UnaryCall,
 } from './grpc-call.ts';
+import type { ListenerOptions } from './listener-options.ts';
 import { serverStream } from './grpc-stream.ts';
 
 type UnarySpec = Extract<MethodImplSpec, { kind: 'unary' }>;
@@ -49,31 +50,30 @@ export function grpcDefinition(): Record<string, MethodDefinition<Buffer, Buffer
   return Object.fromEntries(methods);
 }
 
-export function grpcImplementation(
-  service: ServiceImpl<typeof IEPService>,
-  interceptors: readonly Interceptor[],
-  deadlines: Deadlines,
-): UntypedServiceImplementation {
-  const { methods } = createServiceImplSpec(IEPService, service as object);
-  return Object.fromEntries(
-    Object.values(methods).map((spec) => [spec.method.name, handlerOf(spec, interceptors, deadlines)]),
-  );
+export function grpcImplementation(options: ListenerOptions): UntypedServiceImplementation {
+  const { methods } = createServiceImplSpec(IEPService, options.service as object);
+  return Object.fromEntries(Object.values(methods).map((spec) => [spec.method.name, handlerOf(spec, options)]));
 }
 
-function handlerOf(spec: MethodImplSpec, interceptors: readonly Interceptor[], deadlines: Deadlines) {
+function handlerOf(spec: MethodImplSpec, options: ListenerOptions) {
   switch (spec.kind) {
     case 'unary':
-      return unary(spec, interceptors, deadlines);
+      return unary(spec, options);
     case 'server_streaming':
-      return serverStream(spec, interceptors, deadlines);
+      return serverStream(spec, options);
     default:
       throw new Error(`${spec.method.name}: streams of requests are not served`);
   }
 }
 
-function unary({ method, impl }: UnarySpec, interceptors: readonly Interceptor[], deadlines: Deadlines) {
+function unary({ method, impl }: UnarySpec, { interceptors, deadlines, passGate }: ListenerOptions) {
   return async (call: UnaryCall, reply: sendUnaryData<Buffer>): Promise<void> => {
-    const context = beginCall(call, method, deadlines);
+    const deadline = deadlineOf(call, method, deadlines);
+    if (!(await passGate(gateCallOf(call, deadline)))) {
+      reply(REFUSED);
+      return;
+    }
+    const context = beginCall(call, method, deadline);
     const invoke: Next = async () => ({
       ...responseOf(context),
       method,

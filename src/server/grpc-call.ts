@@ -10,9 +10,10 @@ import {
 import { Metadata, type ServerUnaryCall, type ServerWritableStream, type status } from '@grpc/grpc-js';
 import { StatusSchema } from '../gen/google/rpc/status_pb.ts';
 import { IEPService } from '../gen/iep/v1/iep_service_pb.ts';
-import { clientKey, deadlineKey, requestIdKey } from '../rpc/call-context.ts';
-import { toConnectError } from '../rpc/errors.ts';
+import { deadlineKey, requestIdKey } from '../rpc/call-context.ts';
+import { errorFor, toConnectError } from '../rpc/errors.ts';
 import { type Deadlines, deadlinesOf, workingTimeMs } from './deadline.ts';
+import type { GateCall } from './turn-gate.ts';
 
 export type UnaryCall = ServerUnaryCall<Buffer, Buffer>;
 export type StreamCall = ServerWritableStream<Buffer, Buffer>;
@@ -22,15 +23,32 @@ type Call = UnaryCall | StreamCall;
 const GONE = new ConnectError('the caller has gone', Code.Canceled);
 export const ANSWERED = new ConnectError('the call is answered', Code.Canceled);
 
+/** When the service must have answered, in milliseconds since 1970; undefined = whenever it can. */
+export function deadlineOf(call: Call, method: DescMethod, deadlines: Deadlines): number | undefined {
+  const timeoutMs = workingTimeMs(requestedMs(call), deadlinesOf(method, deadlines));
+  return timeoutMs === undefined ? undefined : Date.now() + timeoutMs;
+}
+
+/** A call as the gate looks at it. */
+export function gateCallOf(call: Call, deadline: number | undefined): GateCall {
+  return { client: call.getPeer(), deadline, bytes: call.request.byteLength };
+}
+
 /** Begins a call. Its context must be aborted in the end: that stops the deadline's timer. */
-export function beginCall(call: Call, method: DescMethod, deadlines: Deadlines): HandlerContext & AbortableContext {
+export function beginCall(
+  call: Call,
+  method: DescMethod,
+  deadline: number | undefined,
+): HandlerContext & AbortableContext {
   const canceller = new AbortController();
   // Fires after every call; once there is a reply nobody listens any more.
   (call as UnaryCall).on('cancelled', () => canceller.abort(GONE));
-  const timeoutMs = workingTimeMs(requestedMs(call), deadlinesOf(method, deadlines));
-  const contextValues = createContextValues().set(clientKey, call.getPeer());
-  if (timeoutMs !== undefined) {
-    contextValues.set(deadlineKey, Date.now() + timeoutMs);
+  if (call.cancelled) {
+    canceller.abort(GONE);
+  }
+  const contextValues = createContextValues();
+  if (deadline !== undefined) {
+    contextValues.set(deadlineKey, deadline);
   }
   return createHandlerContext({
     service: IEPService,
@@ -38,7 +56,7 @@ export function beginCall(call: Call, method: DescMethod, deadlines: Deadlines):
     protocolName: 'grpc',
     requestMethod: 'POST',
     url: `http://localhost/${IEPService.typeName}/${method.name}`,
-    ...(timeoutMs !== undefined && { timeoutMs }),
+    ...(deadline !== undefined && { timeoutMs: deadline - Date.now() }),
     requestSignal: canceller.signal,
     requestHeader: headersOf(call.metadata),
     contextValues,
@@ -68,7 +86,13 @@ export function responseOf({ responseHeader, responseTrailer }: HandlerContext) 
 
 /** What a caller gets for anything thrown. */
 export function failureOf(thrown: unknown, { values }: HandlerContext) {
-  const error = toConnectError(thrown, values.get(requestIdKey));
+  return statusOf(toConnectError(thrown, values.get(requestIdKey)));
+}
+
+/** What a caller gets that is not let in. Made once: in a flood there is little time for each. */
+export const REFUSED = statusOf(errorFor('OVERLOADED', { cause: 'queue' }));
+
+function statusOf(error: ConnectError) {
   // oxlint-disable-next-line typescript/no-unsafe-enum-assignment -- Connect's codes are gRPC's.
   return { code: error.code as number as status, details: error.rawMessage, metadata: errorMetadata(error) };
 }

@@ -3,7 +3,6 @@ import { constants, type Http2Session, type ServerHttp2Stream } from 'node:http2
 import type { Socket } from 'node:net';
 import { type DescFile, toBinary } from '@bufbuild/protobuf';
 import { FileDescriptorProtoSchema } from '@bufbuild/protobuf/wkt';
-import type { Interceptor, ServiceImpl } from '@connectrpc/connect';
 import { logVerbosity, Server, ServerCredentials, setLogVerbosity } from '@grpc/grpc-js';
 import { ReflectionService } from '@grpc/reflection';
 import { HealthImplementation } from 'grpc-health-check';
@@ -11,16 +10,11 @@ import { file_google_rpc_error_details } from '../gen/google/rpc/error_details_p
 import { file_health_v1_health } from '../gen/health/v1/health_pb.ts';
 import { file_iep_v1_error_reason } from '../gen/iep/v1/error_reason_pb.ts';
 import { IEPService } from '../gen/iep/v1/iep_service_pb.ts';
-import { cutGrpcTimeout, type Deadlines, deadlinesOf } from './deadline.ts';
+import { cutGrpcTimeout, deadlinesOf } from './deadline.ts';
 import { grpcDefinition, grpcImplementation } from './grpc-adapter.ts';
 import { MAX_REQUEST_BYTES } from './limits.ts';
+import type { ListenerOptions } from './listener-options.ts';
 import { createOpenStreams, LAST_WORDS_MS } from './open-streams.ts';
-
-export interface ListenerOptions {
-  readonly service: ServiceImpl<typeof IEPService>;
-  readonly interceptors: Interceptor[];
-  readonly deadlines: Deadlines;
-}
 
 interface RequestArrives {
   readonly stream: ServerHttp2Stream;
@@ -72,7 +66,7 @@ export async function openGrpcListener(host: string, port: number, options: List
   });
   // It has no option for these of Node's.
   Object.assign(server['commonServerOptions'], GIVEN_UP_CALLS);
-  server.addService(grpcDefinition(), grpcImplementation(options.service, options.interceptors, options.deadlines));
+  server.addService(grpcDefinition(), grpcImplementation(options));
   const health = new HealthImplementation({ '': 'SERVING', [IEPService.typeName]: 'SERVING' });
   health.addToServer(server);
   new ReflectionService(reflected()).addToServer(server);

@@ -1,18 +1,21 @@
 import { create, type DescMessage, type Message, toBinary } from '@bufbuild/protobuf';
-import type { Interceptor, MethodImplSpec, StreamRequest, StreamResponse } from '@connectrpc/connect';
+import type { MethodImplSpec, StreamRequest, StreamResponse } from '@connectrpc/connect';
 import { createAsyncIterable } from '@connectrpc/connect/protocol';
 import { decodeBinary } from '../rpc/decode.ts';
-import type { Deadlines } from './deadline.ts';
 import {
   ANSWERED,
   beginCall,
   bufferOf,
+  deadlineOf,
   failureOf,
+  gateCallOf,
   metadataOf,
+  REFUSED,
   requestOf,
   responseOf,
   type StreamCall,
 } from './grpc-call.ts';
+import type { ListenerOptions } from './listener-options.ts';
 
 type StreamSpec = Extract<MethodImplSpec, { kind: 'server_streaming' }>;
 type Next = (request: StreamRequest) => Promise<StreamResponse>;
@@ -21,9 +24,14 @@ type Next = (request: StreamRequest) => Promise<StreamResponse>;
 const UNSENT_BYTES = 64 * 1024;
 
 /** Serves a method that answers with a stream, at the pace at which its client reads. */
-export function serverStream({ method, impl }: StreamSpec, interceptors: readonly Interceptor[], deadlines: Deadlines) {
+export function serverStream({ method, impl }: StreamSpec, { interceptors, deadlines, passGate }: ListenerOptions) {
   return async (call: StreamCall): Promise<void> => {
-    const context = beginCall(call, method, deadlines);
+    const deadline = deadlineOf(call, method, deadlines);
+    if (!(await passGate(gateCallOf(call, deadline)))) {
+      call.emit('error', REFUSED);
+      return;
+    }
+    const context = beginCall(call, method, deadline);
     let { signal } = context;
     const invoke: Next = async (request) => {
       // An interceptor may have reasons of its own to end the call.

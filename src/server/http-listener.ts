@@ -9,9 +9,10 @@ import {
 } from '@connectrpc/connect-node';
 import { IEPService } from '../gen/iep/v1/iep_service_pb.ts';
 import type { Logger } from '../log.ts';
-import { clientKey, deadlineKey } from '../rpc/call-context.ts';
+import { deadlineKey } from '../rpc/call-context.ts';
+import { errorFor } from '../rpc/errors.ts';
 import { boundHeaders, deadlinesOf } from './deadline.ts';
-import type { ListenerOptions } from './grpc-listener.ts';
+import type { ListenerOptions } from './listener-options.ts';
 import { MAX_REQUEST_BYTES } from './limits.ts';
 import { createOpenStreams } from './open-streams.ts';
 import { ENVELOPE_BYTES, type Reading, takeMessage, TOO_LARGE } from './read-message.ts';
@@ -47,7 +48,7 @@ export interface HttpListener {
 export async function openHttpListener(
   host: string,
   port: number,
-  { service, interceptors, deadlines, log }: ListenerOptions & { log: Logger },
+  { service, interceptors, deadlines, passGate, log }: ListenerOptions & { log: Logger },
 ): Promise<HttpListener> {
   const router = createConnectRouter({
     interceptors: [...interceptors, useReading],
@@ -71,13 +72,15 @@ export async function openHttpListener(
     if (handler.method.methodKind === 'server_streaming') {
       streams.add(response);
     }
-    const values = createContextValues().set(clientKey, request.socket);
+    const values = createContextValues();
     const workingMs = boundHeaders(request.headers, deadlinesOf(handler.method, deadlines));
-    if (workingMs !== undefined) {
-      values.set(deadlineKey, Date.now() + workingMs);
+    const deadline = workingMs === undefined ? undefined : Date.now() + workingMs;
+    if (deadline !== undefined) {
+      values.set(deadlineKey, deadline);
     }
     const universal = universalRequestFromNodeRequest(request, response, undefined, values);
-    await universalResponseToNodeResponse(await handler(await readBody(handler, universal)), response);
+    const pass = (bytes: number) => passGate({ client: request.socket, deadline, bytes });
+    await universalResponseToNodeResponse(await handler(await readBody(handler, universal, pass)), response);
   }
 
   const server = createServer((request, response) => {
@@ -106,9 +109,14 @@ export async function openHttpListener(
 
 /**
  * connect-node would answer bytes that are no such message with `internal`, any unreadable request without details and past
- * the interceptors, and lose which Values came without a kind. So the message is taken out of the request before.
+ * the interceptors, and lose which Values came without a kind. So the message is taken out of the request before, once it
+ * is let in.
  */
-async function readBody(handler: UniversalHandler, request: UniversalServerRequest): Promise<UniversalServerRequest> {
+async function readBody(
+  handler: UniversalHandler,
+  request: UniversalServerRequest,
+  pass: (bytes: number) => Promise<boolean>,
+): Promise<UniversalServerRequest> {
   const chunks: Uint8Array[] = [];
   let length = 0;
   for await (const chunk of request.body as AsyncIterable<Uint8Array>) {
@@ -118,10 +126,11 @@ async function readBody(handler: UniversalHandler, request: UniversalServerReque
       chunks.push(chunk);
     }
   }
-  const tooLarge = length > MAX_BODY_BYTES;
-  const body = tooLarge ? new Uint8Array() : Buffer.concat(chunks);
+  const tooLarge = length > MAX_BODY_BYTES ? TOO_LARGE : undefined;
+  const error = tooLarge ?? ((await pass(length)) ? undefined : errorFor('OVERLOADED', { cause: 'queue' }));
+  const body = error === undefined ? Buffer.concat(chunks) : new Uint8Array();
   const taken = await takeMessage(handler.method, request, body, compressions);
-  request.contextValues?.set(readingKey, tooLarge ? { error: TOO_LARGE } : taken.reading);
+  request.contextValues?.set(readingKey, error === undefined ? taken.reading : { error });
   return taken.request;
 }
 

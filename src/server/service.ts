@@ -8,11 +8,12 @@ import { mapErrors } from '../rpc/interceptors/map-errors.ts';
 import { observe } from '../rpc/interceptors/observe.ts';
 import { endWhileDraining } from '../rpc/interceptors/end-while-draining.ts';
 import { refuseWhenOverloaded } from '../rpc/interceptors/refuse-when-overloaded.ts';
-import { takeTurns } from '../rpc/interceptors/take-turns.ts';
 import { probeDatabase } from './database-probe.ts';
 import { drain } from './drain.ts';
 import { openGrpcListener } from './grpc-listener.ts';
 import { openHttpListener } from './http-listener.ts';
+import { logRefusals } from './refusal-log.ts';
+import { createTurnGate } from './turn-gate.ts';
 
 const CLOSE_LIMIT_MS = 5000;
 
@@ -48,11 +49,12 @@ export async function startService(config: Config, log: Logger): Promise<Service
         observe(log),
         mapErrors,
         endWhileDraining(draining.signal),
-        takeTurns,
         refuseWhenOverloaded(db),
         trustUserHeader,
       ],
       deadlines: config.deadlines,
+      // One, as the process has one event loop.
+      passGate: logRefusals(createTurnGate(), log),
       log,
     };
     const grpc = await openGrpcListener(config.host, config.grpcPort, options);
