@@ -3,12 +3,7 @@
  * the same interceptors and the same errors.
  */
 import { create, toBinary } from '@bufbuild/protobuf';
-import {
-  createServiceImplSpec,
-  type MethodImplSpec,
-  type UnaryRequest,
-  type UnaryResponse,
-} from '@connectrpc/connect';
+import { createServiceImplSpec, type MethodImplSpec, type UnaryRequest, type UnaryResponse } from '@connectrpc/connect';
 import type { MethodDefinition, sendUnaryData, UntypedServiceImplementation } from '@grpc/grpc-js';
 import { IEPService } from '../gen/iep/v1/iep_service_pb.ts';
 import { decodeBinary } from '../rpc/decode.ts';
