@@ -1,6 +1,6 @@
 import { randomUUID } from 'node:crypto';
 import { once } from 'node:events';
-import { type AddressInfo, createServer } from 'node:net';
+import { type AddressInfo, connect, createServer } from 'node:net';
 import { Code, createClient } from '@connectrpc/connect';
 import { createGrpcTransport } from '@connectrpc/connect-node';
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
@@ -64,6 +64,8 @@ describe('a database in memory', () => {
   });
 });
 
+const SOON = { timeout: 10_000 };
+
 describeOnBoth('a service that is told to stop', (backend) => {
   it.each(['SIGTERM', 'SIGINT'] as const)('finishes the calls in flight on %s, then exits 0', async (signal) => {
     const database = await backend.create();
@@ -78,6 +80,37 @@ describeOnBoth('a service that is told to stop', (backend) => {
     expect(await exited).toEqual([0, null]);
     expect(await database.query('select id from ieps')).toHaveLength(50);
     await expectInvariants(database);
+    await database.drop();
+  });
+
+  it('refuses a call of which the end arrives afterwards', async () => {
+    const database = await backend.create();
+    const service = await startInProcess(database.url, { LOG_LEVEL: 'info' });
+    const { port } = new URL(service.httpUrl);
+    const socket = connect(Number(port), '127.0.0.1');
+    let received = '';
+    socket.on('data', (bytes: Buffer) => (received += bytes.toString()));
+    const body = JSON.stringify({ studentId: randomUUID() });
+    socket.write(
+      `POST /iep.v1.IEPService/GetStudent HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json\r\n` +
+        `content-length: ${body.length}\r\nexpect: 100-continue\r\n\r\n`,
+    );
+    await vi.waitUntil(() => received.includes('100 Continue'), SOON);
+    const stopped = service.stop();
+    // It takes no new connections from then on.
+    const isClosed = () =>
+      fetch(service.httpUrl).then(
+        () => false,
+        () => true,
+      );
+    await vi.waitUntil(isClosed, SOON);
+    socket.end(body);
+    await once(socket, 'close');
+    expect(received).toMatch(/HTTP\/1.1 503 /);
+    expect(received).toContain('"reason":"DRAINING"');
+    await stopped;
+    const isTold = () => service.log.lines.some(({ msg, reason }) => msg === 'refused' && reason === 'DRAINING');
+    await vi.waitUntil(isTold, SOON);
     await database.drop();
   });
 });

@@ -106,3 +106,39 @@ describeOnBoth('a client that sends a thousand calls at once', (backend) => {
     await database.drop();
   });
 });
+
+describeOnBoth('a flood of calls that are due soon', (backend) => {
+  let database: TestDatabase;
+  let service: Awaited<ReturnType<typeof startInProcess>>;
+
+  beforeEach(async () => {
+    database = await backend.create();
+    service = await startInProcess(database.url, { LOG_LEVEL: 'info', DEADLINE_DEFAULT_MS: '100' });
+  });
+  afterEach(async () => {
+    await service.stop();
+    await expectInvariants(database);
+    await database.drop();
+  });
+
+  const toldOneByOne = () =>
+    service.log.lines.filter(({ msg, reason }) => msg === 'failed' && reason === 'OVERLOADED').length;
+  const toldTogether = () =>
+    service.log.lines.filter(({ msg }) => msg === 'refused').reduce((sum, { calls }) => sum + Number(calls), 0);
+
+  it('is answered whole, and told of in the log', async () => {
+    const client = openRawClient(service.grpcUrl);
+    const chain = { studentId: randomUUID(), academicYear: YEAR };
+    const answers = await Promise.all(Array.from({ length: 1000 }, () => client.createIep(chain)));
+    client.close();
+
+    const refused = answers.filter(({ reason }) => reason === 'OVERLOADED');
+    expect(answers.filter(({ committed }) => committed === undefined)).toEqual([]);
+    expect(refused.filter(({ tellsWhenToRetry }) => !tellsWhenToRetry)).toEqual([]);
+    // Those that were let in first have a line each.
+    const others = refused.length - toldOneByOne();
+    expect(others).toBeGreaterThan(0);
+    await vi.waitUntil(() => toldTogether() >= others, { timeout: 5000 });
+    expect(toldTogether()).toBe(others);
+  });
+});

@@ -61,11 +61,12 @@ function handlerOf(spec: MethodImplSpec, options: ListenerOptions) {
   }
 }
 
-function unary({ method, impl }: UnarySpec, { interceptors, deadlines, passGate }: ListenerOptions) {
+function unary({ method, impl }: UnarySpec, { interceptors, deadlines, enter }: ListenerOptions) {
   return async (call: UnaryCall, reply: sendUnaryData<Buffer>): Promise<void> => {
     const deadline = deadlineOf(call, method, deadlines);
-    if (!(await passGate(gateCallOf(call, deadline)))) {
-      reply(REFUSED);
+    const refusal = await enter(gateCallOf(call, deadline));
+    if (refusal !== undefined) {
+      reply(REFUSED[refusal]);
       return;
     }
     const context = beginCall(call, method, deadline);

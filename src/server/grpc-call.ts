@@ -11,8 +11,9 @@ import { Metadata, type ServerUnaryCall, type ServerWritableStream, type status 
 import { StatusSchema } from '../gen/google/rpc/status_pb.ts';
 import { IEPService } from '../gen/iep/v1/iep_service_pb.ts';
 import { deadlineKey, requestIdKey } from '../rpc/call-context.ts';
-import { errorFor, toConnectError } from '../rpc/errors.ts';
+import { toConnectError } from '../rpc/errors.ts';
 import { type Deadlines, deadlinesOf, workingTimeMs } from './deadline.ts';
+import { REFUSALS } from './entrance.ts';
 import type { GateCall } from './turn-gate.ts';
 
 export type UnaryCall = ServerUnaryCall<Buffer, Buffer>;
@@ -90,7 +91,7 @@ export function failureOf(thrown: unknown, { values }: HandlerContext) {
 }
 
 /** What a caller gets that is not let in. Made once: in a flood there is little time for each. */
-export const REFUSED = statusOf(errorFor('OVERLOADED', { cause: 'queue' }));
+export const REFUSED = { OVERLOADED: statusOf(REFUSALS.OVERLOADED()), DRAINING: statusOf(REFUSALS.DRAINING()) };
 
 function statusOf(error: ConnectError) {
   // oxlint-disable-next-line typescript/no-unsafe-enum-assignment -- Connect's codes are gRPC's.

@@ -24,11 +24,12 @@ type Next = (request: StreamRequest) => Promise<StreamResponse>;
 const UNSENT_BYTES = 64 * 1024;
 
 /** Serves a method that answers with a stream, at the pace at which its client reads. */
-export function serverStream({ method, impl }: StreamSpec, { interceptors, deadlines, passGate }: ListenerOptions) {
+export function serverStream({ method, impl }: StreamSpec, { interceptors, deadlines, enter }: ListenerOptions) {
   return async (call: StreamCall): Promise<void> => {
     const deadline = deadlineOf(call, method, deadlines);
-    if (!(await passGate(gateCallOf(call, deadline)))) {
-      call.emit('error', REFUSED);
+    const refusal = await enter(gateCallOf(call, deadline));
+    if (refusal !== undefined) {
+      call.emit('error', REFUSED[refusal]);
       return;
     }
     const context = beginCall(call, method, deadline);

@@ -10,9 +10,9 @@ import {
 import { IEPService } from '../gen/iep/v1/iep_service_pb.ts';
 import type { Logger } from '../log.ts';
 import { deadlineKey } from '../rpc/call-context.ts';
-import { errorFor } from '../rpc/errors.ts';
 import { boundHeaders, deadlinesOf } from './deadline.ts';
 import type { ListenerOptions } from './listener-options.ts';
+import { type Enter, REFUSALS } from './entrance.ts';
 import { MAX_REQUEST_BYTES } from './limits.ts';
 import { createOpenStreams } from './open-streams.ts';
 import { ENVELOPE_BYTES, type Reading, takeMessage, TOO_LARGE } from './read-message.ts';
@@ -48,7 +48,7 @@ export interface HttpListener {
 export async function openHttpListener(
   host: string,
   port: number,
-  { service, interceptors, deadlines, passGate, log }: ListenerOptions & { log: Logger },
+  { service, interceptors, deadlines, enter, log }: ListenerOptions & { log: Logger },
 ): Promise<HttpListener> {
   const router = createConnectRouter({
     interceptors: [...interceptors, useReading],
@@ -79,8 +79,8 @@ export async function openHttpListener(
       values.set(deadlineKey, deadline);
     }
     const universal = universalRequestFromNodeRequest(request, response, undefined, values);
-    const pass = (bytes: number) => passGate({ client: request.socket, deadline, bytes });
-    await universalResponseToNodeResponse(await handler(await readBody(handler, universal, pass)), response);
+    const enterWith = (bytes: number) => enter({ client: request.socket, deadline, bytes });
+    await universalResponseToNodeResponse(await handler(await readBody(handler, universal, enterWith)), response);
   }
 
   const server = createServer((request, response) => {
@@ -115,7 +115,7 @@ export async function openHttpListener(
 async function readBody(
   handler: UniversalHandler,
   request: UniversalServerRequest,
-  pass: (bytes: number) => Promise<boolean>,
+  enterWith: (bytes: number) => ReturnType<Enter>,
 ): Promise<UniversalServerRequest> {
   const chunks: Uint8Array[] = [];
   let length = 0;
@@ -126,8 +126,8 @@ async function readBody(
       chunks.push(chunk);
     }
   }
-  const tooLarge = length > MAX_BODY_BYTES ? TOO_LARGE : undefined;
-  const error = tooLarge ?? ((await pass(length)) ? undefined : errorFor('OVERLOADED', { cause: 'queue' }));
+  const refusal = await enterWith(Math.min(length, MAX_BODY_BYTES));
+  const error = refusal === undefined ? (length > MAX_BODY_BYTES ? TOO_LARGE : undefined) : REFUSALS[refusal]();
   const body = error === undefined ? Buffer.concat(chunks) : new Uint8Array();
   const taken = await takeMessage(handler.method, request, body, compressions);
   request.contextValues?.set(readingKey, error === undefined ? taken.reading : { error });

@@ -6,13 +6,13 @@ import { createIepService } from '../rpc/iep-service.ts';
 import { trustUserHeader } from '../rpc/interceptors/authenticate.ts';
 import { mapErrors } from '../rpc/interceptors/map-errors.ts';
 import { observe } from '../rpc/interceptors/observe.ts';
-import { endWhileDraining } from '../rpc/interceptors/end-while-draining.ts';
+import { endStreams } from '../rpc/interceptors/end-streams.ts';
 import { refuseWhenOverloaded } from '../rpc/interceptors/refuse-when-overloaded.ts';
 import { probeDatabase } from './database-probe.ts';
 import { drain } from './drain.ts';
+import { createEntrance } from './entrance.ts';
 import { openGrpcListener } from './grpc-listener.ts';
 import { openHttpListener } from './http-listener.ts';
-import { logRefusals } from './refusal-log.ts';
 import { createTurnGate } from './turn-gate.ts';
 
 const CLOSE_LIMIT_MS = 5000;
@@ -45,16 +45,10 @@ export async function startService(config: Config, log: Logger): Promise<Service
     const draining = new AbortController();
     const options = {
       service: createIepService(db),
-      interceptors: [
-        observe(log),
-        mapErrors,
-        endWhileDraining(draining.signal),
-        refuseWhenOverloaded(db),
-        trustUserHeader,
-      ],
+      interceptors: [observe(log), mapErrors, endStreams(draining.signal), refuseWhenOverloaded(db), trustUserHeader],
       deadlines: config.deadlines,
       // One, as the process has one event loop.
-      passGate: logRefusals(createTurnGate(), log),
+      enter: createEntrance(createTurnGate(), draining.signal, log),
       log,
     };
     const grpc = await openGrpcListener(config.host, config.grpcPort, options);

@@ -26,9 +26,6 @@ export interface GateCall {
   readonly bytes: number;
 }
 
-/** Answers when it is the call's turn: true = it is let in, false = it is refused. */
-export type PassGate = (call: GateCall) => Promise<boolean>;
-
 interface Waiting {
   /** Both in milliseconds since 1970. */
   readonly lateAt: number;
@@ -42,9 +39,9 @@ const settled = () => new Promise<void>((resolve) => process.nextTick(resolve));
 /**
  * Lets requests in, some in each turn of the event loop. Else a flood of them would be read, and refused, before the next
  * answer of the database is, and those that were taken on would never be done. Clients take turns, so that one that sends
- * many at once holds up nobody but itself.
+ * many at once holds up nobody but itself. Answers when it is the call's turn: true = it is let in, false = it is refused.
  */
-export function createTurnGate(limits: GateLimits = LIMITS): PassGate {
+export function createTurnGate(limits: GateLimits = LIMITS): (call: GateCall) => Promise<boolean> {
   /** What waits, by client, in the order in which it is their turn. */
   const lines = new Map<unknown, Waiting[]>();
   const held = { calls: 0, bytes: 0 };
