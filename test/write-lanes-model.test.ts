@@ -4,7 +4,7 @@ import { afterEach, beforeEach, expect, it, vi } from 'vitest';
 import { LANE_LIMITS, type LaneConcurrency, type LaneLimits } from '../src/persistence/write-lanes.ts';
 import { type Job, LANES, referee } from './support/lane-referee.ts';
 
-beforeEach(() => void vi.useFakeTimers({ toFake: ['setTimeout', 'performance'] }));
+beforeEach(() => void vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout', 'performance'] }));
 afterEach(() => void vi.useRealTimers());
 
 type Step =

@@ -72,7 +72,7 @@ describe('write lanes', () => {
   });
 
   it('do not wait for a batch that is stuck', () => {
-    vi.useFakeTimers({ toFake: ['setTimeout', 'performance'] });
+    vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout', 'performance'] });
     onTestFinished(() => void vi.useRealTimers());
     const { batches, enqueue } = workshop(3, { fewJobs: 0 });
     ['a1', 'b1', 'c1'].forEach((name) => enqueue(name));
@@ -228,7 +228,7 @@ describe('write lanes', () => {
   });
 
   describe('of a crowd', () => {
-    beforeEach(() => void vi.useFakeTimers({ toFake: ['setTimeout', 'performance'] }));
+    beforeEach(() => void vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout', 'performance'] }));
     afterEach(() => void vi.useRealTimers());
 
     const crowd = (from: number, to: number) => Array.from({ length: to - from + 1 }, (_, index) => `a${from + index}`);
@@ -264,6 +264,20 @@ describe('write lanes', () => {
       expect(batches).toEqual([['a1'], ['b1']]);
       vi.advanceTimersByTime(1);
       expect(batches.at(-1)).toEqual(crowd(2, 17));
+    });
+
+    it('are idle again once the crowd has gone away', async () => {
+      const { batches, enqueue, cancel, finish } = workshop(3);
+      const jobs = crowd(1, 100).map((name) => enqueue(name));
+      enqueue('b1');
+      vi.advanceTimersByTime(10);
+      await finish(0);
+      jobs.slice(1).forEach((job) => cancel(job));
+      enqueue('a101');
+      expect(batches).toEqual([['a1'], ['b1'], ['a101']]);
+      vi.advanceTimersByTime(100);
+      enqueue('a102');
+      expect(batches).toHaveLength(3);
     });
 
     it('make way no longer once nobody else came for a while', async () => {

@@ -70,6 +70,8 @@ interface Lane<Job> {
   readonly waiting: Set<Job>;
   /** A batch of it had to wait for another process. Until it is idle again it keeps to itself, and may wait. */
   alone: boolean;
+  /** Runs while the lane makes way for the others. */
+  pause: NodeJS.Timeout | undefined;
 }
 
 /**
@@ -176,7 +178,7 @@ export function createWriteLanes<Job extends LaneJob>(
       lane.alone ||= back.length > 0;
       putBack(lane, back);
       if (!lane.alone && lane.waiting.size >= limits.crowdJobs && company.has(lane.name)) {
-        setTimeout(resume, pauseAfter(performance.now() - startedAt), lane);
+        lane.pause = setTimeout(resume, pauseAfter(performance.now() - startedAt), lane);
       } else {
         getReady(lane);
       }
@@ -217,8 +219,17 @@ export function createWriteLanes<Job extends LaneJob>(
   }
 
   function resume(lane: Lane<Job>): void {
+    endPause(lane);
     getReady(lane);
     startReady();
+  }
+
+  /** Says whether there was one. */
+  function endPause(lane: Lane<Job>): boolean {
+    const paused = lane.pause !== undefined;
+    clearTimeout(lane.pause);
+    lane.pause = undefined;
+    return paused;
   }
 
   function putBack(lane: Lane<Job>, back: readonly Job[]): void {
@@ -253,7 +264,7 @@ export function createWriteLanes<Job extends LaneJob>(
       }
       count([job]);
       if (lane === undefined) {
-        const opened = { name, waiting: new Set([job]), alone: false };
+        const opened = { name, waiting: new Set([job]), alone: false, pause: undefined };
         lanes.set(name, opened);
         company.note(name);
         ready.add(opened);
@@ -267,7 +278,7 @@ export function createWriteLanes<Job extends LaneJob>(
       const removed = lane?.waiting.delete(job) ?? false;
       if (lane !== undefined && removed) {
         forget([job]);
-        if (lane.waiting.size === 0 && ready.delete(lane)) {
+        if (lane.waiting.size === 0 && (ready.delete(lane) || endPause(lane))) {
           lanes.delete(name);
         }
         startReady();

@@ -191,9 +191,10 @@ export function referee(concurrency: LaneConcurrency, limits: LaneLimits) {
       const lane = laneOf(job);
       lane.waiting.splice(lane.waiting.indexOf(job), 1);
       fates.set(job, 'cancelled');
-      if (lane.waiting.length === 0 && !lane.running && !lane.pausing) {
+      if (lane.waiting.length === 0 && !lane.running) {
         lane.passedOver = 0;
         lane.alone = false;
+        lane.pausing = false;
       }
     }
     // What waited behind it may start at once.
