@@ -122,7 +122,8 @@ function baseOf(
 }
 
 function add(unit: UnitOfWork, row: Omit<Iep, 'id'>, draft: IepDraft): IepDocument {
-  const iep = unit.em.create(Iep, { ...row, id: randomUUIDv7() });
+  const iep: Iep = { ...row, id: randomUUIDv7() };
+  unit.append(Iep, iep);
   const goals = draft.goals.map(({ progress, progressStatus, ...given }, position): GoalContent => {
     const id = randomUUIDv7();
     const goal = { ...given, id, lineageId: given.lineageId ?? id, goalKey: given.goalKey ?? randomUUIDv7() };
