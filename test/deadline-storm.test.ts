@@ -34,7 +34,7 @@ describeOnBoth('a storm of deadlines', (backend) => {
     async function ask(studentId: string, academicYear: string): Promise<Asked> {
       const requestId = randomUUID();
       const request = { studentId, academicYear, requestId };
-      if (randomInt(5) > 0) {
+      if (randomInt(3) > 0) {
         return { requestId, answer: await client.createIep(request, { timeoutMs: randomInt(1, 301) }) };
       }
       const caller = new AbortController();

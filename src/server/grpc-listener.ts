@@ -88,6 +88,7 @@ export async function openGrpcListener(host: string, port: number, options: List
     const { session } = stream;
     // Every server of the process is told of.
     if (session?.socket.localPort === bound) {
+      stream.once('close', () => forgetCall(stream));
       const method = methods.get(String(headers[':path']));
       cutGrpcTimeout(headers, deadlinesOf(method, options.deadlines));
       // Health and reflection have streams, too.
@@ -122,6 +123,16 @@ export async function openGrpcListener(host: string, port: number, options: List
       server.forceShutdown();
     },
   };
+}
+
+/**
+ * Node's young generation does not let go of a stream that has closed, nor of what its listeners reach: all of the call. Each
+ * would be copied twice and stay until the next full collection.
+ */
+function forgetCall(stream: ServerHttp2Stream): void {
+  for (const event of stream.eventNames().filter((name) => name !== 'error')) {
+    stream.removeAllListeners(event);
+  }
 }
 
 /**

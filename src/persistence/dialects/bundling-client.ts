@@ -30,14 +30,26 @@ export class BundlingClient extends Client {
     this.#waiting = [];
     this.#inTransaction &&= sql !== 'commit' && sql !== 'rollback';
     if (waiting.length === 0) {
-      return super.query(sql, parameters as never);
+      return this.#send(sql, parameters);
     }
     if (sql === 'rollback') {
-      return waiting[0]!.startsWith(BEGIN) ? NO_RESULT : super.query(sql);
+      return waiting[0]!.startsWith(BEGIN) ? NO_RESULT : this.#send(sql);
     }
-    const results = (await super.query([...waiting, sql].join('; '))) as unknown as unknown[];
+    const results = (await this.#send([...waiting, sql].join('; '))) as unknown[];
     return results.at(-1);
   }) as never;
+
+  /**
+   * By a callback. For a promise of its own the driver would make one and put it into the query afterwards, and a function
+   * that is assigned to a property is made among the old objects: each result would stay until the next full collection.
+   */
+  #send(sql: string, parameters?: unknown[]): Promise<unknown> {
+    const { promise, resolve, reject } = Promise.withResolvers<unknown>();
+    super.query(sql, parameters as never, (error: Error | null, result: unknown) =>
+      error === null ? resolve(result) : reject(error),
+    );
+    return promise;
+  }
 }
 
 /** False for some that do not, when a value has the word. */
