@@ -52,8 +52,8 @@ export async function waitBehind(watcher: Watcher, place: Place, ms: number, sig
   const { promise, resolve, reject } = Promise.withResolvers<void>();
   const onAbort = () => reject(new StorageError('NOT_EXECUTED', {}));
   const timer = setTimeout(resolve, ms);
-  watcher.place = place;
-  watcher.settle = (failure) => (failure === undefined ? resolve() : reject(failure));
+  const settle = (failure?: Error) => (failure === undefined ? resolve() : reject(failure));
+  Object.assign(watcher, { place, settle });
   signal.addEventListener('abort', onAbort, { once: true });
   if (signal.aborted) {
     onAbort();
