@@ -3,6 +3,7 @@
  * place, behind it, or about others. The statements are those of the code, explained as it runs them.
  */
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { findSizes } from '../src/iep/document-size.ts';
 import { readEvents, type Scope } from '../src/iep/feed-events.ts';
 import { findPlace, lastPlace, type Place } from '../src/iep/feed-place.ts';
 import { listAuditEvents } from '../src/iep/list-audit-events.ts';
@@ -23,7 +24,7 @@ const BUSY = '01980000-0000-7000-8000-000000000001';
 const CALM = '01980000-0000-7000-8000-000000000002';
 const GOALS_EACH = 2;
 
-/** What one statement may read: an event, the way to its document, and its goals. */
+/** What one statement may read: an event; or the way to a document, and its goals. */
 const BLOCKS_EACH = 14;
 const BLOCKS_AT_LEAST = 24;
 
@@ -111,7 +112,6 @@ describe.each(['as it begins', 'analyzed'])('in a district %s', (state) => {
       expect(events.filter(({ settled }) => settled)).toHaveLength(
         scope.studentId === CALM ? Math.min(limit, EVENTS_EACH) : limit,
       );
-      expect(events.every(({ bytes }) => bytes > 0)).toBe(true);
       expectFrugal(there, index);
     });
 
@@ -147,6 +147,17 @@ describe.each(['as it begins', 'analyzed'])('in a district %s', (state) => {
     expect(Map.groupBy(events, ({ districtId }) => districtId).get('other')).toHaveLength(20);
     expect(plans).toHaveLength(1);
     expectFrugal(40, 'events_feed_idx');
+  });
+
+  it('the sizes of documents are read by their ids', async () => {
+    const rows = await database.query(`select id from ieps where district_id = 'default' limit 20`);
+    const ids = rows.map(({ id }) => id as string);
+    const sizes = await run((reader) => findSizes(reader, 'default', ids));
+    expect(sizes.map(([id]) => id).toSorted()).toEqual(ids.toSorted());
+    expect(sizes.every(([, bytes]) => bytes > 0)).toBe(true);
+    const nodes = nodesOf(plans[0]);
+    expect(nodes.map((node) => node['Node Type'])).not.toContain('Seq Scan');
+    expect(blocksOf(nodes[0]!)).toBeLessThanOrEqual(BLOCKS_AT_LEAST + BLOCKS_EACH * ids.length);
   });
 
   it('the last place is one row, however many wait behind it', async () => {

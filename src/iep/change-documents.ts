@@ -5,8 +5,9 @@ import { type Change, earlierOf, findEarlier } from './change.ts';
 import { explainStale, type StaleCall } from './edits-since.ts';
 import { isCurrent } from './etag.ts';
 import { Refusal } from './errors.ts';
+import { announceDocument } from './fresh-documents.ts';
 import type { IepPlace } from './iep-chain.ts';
-import { findIeps, type IepDocument } from './iep-document.ts';
+import { findIeps, type IepDocument, type StoredDocument } from './iep-document.ts';
 
 /** A call that changes a version which is there. */
 export interface DocumentCall<Command> {
@@ -14,10 +15,12 @@ export interface DocumentCall<Command> {
   readonly chain: Chain;
   readonly command: Command & { readonly iepId: string; readonly etag: string };
   readonly change: Change;
+  /** About what it adds to the document. */
+  readonly bytes: number;
 }
 
 /** What a unit of work holds of the versions that its calls are about: their rows are locked and managed. */
-export type HeldDocuments = Map<string, IepDocument>;
+export type HeldDocuments = Map<string, StoredDocument>;
 
 /** Makes the change of one call, or refuses it before anything is touched. */
 export type ApplyChange<Command> = (
@@ -48,19 +51,23 @@ export async function changeDocuments<Command>(
     const { districtId, studentId } = call.chain;
     const { iepId, etag } = call.command;
     try {
-      const document = documents.get(iepId)!;
-      const known = earlierOf(events, call.change).length > 0;
-      if (!known && !isCurrent(document.iep, etag)) {
-        const { rowVersion, revision } = document.iep;
-        stale.set(index, { districtId, studentId, iepId, etag, current: { rowVersion, revision } });
-      } else if (!known) {
-        const changed = await apply(documents, call);
-        documents.set(iepId, changed.document);
-        events.push(...changed.events);
+      const before = documents.get(iepId)!;
+      if (earlierOf(events, call.change).length > 0) {
+        outcomes[index] = { value: asItIsNow(before) };
+        continue;
       }
-      // As it is now: the next call may change it again.
-      const { iep, goals } = documents.get(iepId)!;
-      outcomes[index] = { value: { iep: { ...iep }, goals } };
+      if (!isCurrent(before.iep, etag)) {
+        const { rowVersion, revision } = before.iep;
+        stale.set(index, { districtId, studentId, iepId, etag, current: { rowVersion, revision } });
+        continue;
+      }
+      const changed = await apply(documents, call);
+      const after = { ...changed.document, jsonLength: before.jsonLength + call.bytes };
+      documents.set(iepId, after);
+      events.push(...changed.events);
+      const value = asItIsNow(after);
+      announceDocument(unit, value, after.jsonLength);
+      outcomes[index] = { value };
     } catch (error) {
       if (!(error instanceof Refusal)) {
         throw error;
@@ -73,14 +80,17 @@ export async function changeDocuments<Command>(
   return outcomes;
 }
 
+/** The next call may change it again. */
+const asItIsNow = ({ iep, goals }: IepDocument): IepDocument => ({ iep: { ...iep }, goals });
+
 async function holdDocuments(unit: UnitOfWork, places: readonly IepPlace[]): Promise<HeldDocuments> {
   const documents: HeldDocuments = new Map();
   const districts = [...Map.groupBy(places, ({ districtId }) => districtId)].sort(([a], [b]) => (a < b ? -1 : 1));
   for (const [districtId, group] of districts) {
     const ids = [...new Set(group.map(({ iepId }) => iepId))];
     await unit.lockIeps(districtId, ids);
-    for (const { iep, goals } of await findIeps(unit, districtId, ids)) {
-      documents.set(iep.id, { iep: unit.em.merge(Iep, iep), goals });
+    for (const document of await findIeps(unit, districtId, ids)) {
+      documents.set(document.iep.id, { ...document, iep: unit.em.merge(Iep, document.iep) });
     }
   }
   return documents;

@@ -9,6 +9,7 @@ import { createAlarm } from './alarm.ts';
 import { append, type DistrictFeed, waitBehind, type Watcher } from './district-feed.ts';
 import { type FeedEvent, readEvents, type Scope } from './feed-events.ts';
 import { cutPage, type FeedPage, PAGE_EVENTS } from './feed-page.ts';
+import type { FreshDocuments } from './fresh-documents.ts';
 import { compare, later, type Place } from './feed-place.ts';
 
 /** How long a commit of another process may go unseen. */
@@ -39,7 +40,7 @@ export interface ChangeFeed {
   subscribe(scope: Scope, now: Place): Subscription;
 }
 
-export function createChangeFeed(db: Pick<Database, 'read' | 'onCommit'>): ChangeFeed {
+export function createChangeFeed(db: Pick<Database, 'read' | 'onCommit'>, fresh: FreshDocuments): ChangeFeed {
   const districts = new Map<string, DistrictFeed>();
   let looking = false;
   let lookAgain = false;
@@ -94,7 +95,10 @@ export function createChangeFeed(db: Pick<Database, 'read' | 'onCommit'>): Chang
 
   function join(districtId: string, now: Place): DistrictFeed {
     if (districts.size === 0) {
-      stopListening = db.onCommit(() => alarm.within(GATHER_MS));
+      stopListening = db.onCommit((news) => {
+        fresh.keep(news);
+        alarm.within(GATHER_MS);
+      });
     }
     const district = districts.get(districtId) ?? { watchers: new Set(), recent: [], start: now, end: now };
     districts.set(districtId, district);
@@ -111,6 +115,7 @@ export function createChangeFeed(db: Pick<Database, 'read' | 'onCommit'>): Chang
     if (districts.size === 0) {
       stopListening();
       alarm.stop();
+      fresh.clear();
     }
   }
 

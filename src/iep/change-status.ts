@@ -30,14 +30,9 @@ export async function changeStatus(
   // An activation may put another version out of force, which has an event of its own.
   const change = describeChange(caller, rpc, command, rpc === 'ActivateIep' ? 2 : 1);
   const chain = await requireChain(db, caller, command.iepId);
-  const call: StatusCall = { chain, command: { ...command, rpc }, change };
-  return db.inChain(
-    chain,
-    caller,
-    OF_STUDENT.includes(rpc) ? ofStudent(chain) : changeTogether,
-    call,
-    command.comment.length,
-  );
+  const bytes = command.comment.length;
+  const call: StatusCall = { chain, command: { ...command, rpc }, change, bytes };
+  return db.inChain(chain, caller, OF_STUDENT.includes(rpc) ? ofStudent(chain) : changeTogether, call, bytes);
 }
 
 /** They are about the version that is in force, which may be of another chain than the one that takes its place. */

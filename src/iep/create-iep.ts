@@ -7,6 +7,7 @@ import { type Allocation, readHeads } from './allocate-version.ts';
 import type { Caller } from './caller.ts';
 import { type Change, describeChange, earlierOf, findEarlier, recordChange } from './change.ts';
 import { Refusal } from './errors.ts';
+import { announceDocument } from './fresh-documents.ts';
 import { findIeps, type GoalContent, type IepDocument, requireIep } from './iep-document.ts';
 import { draftOf, type GivenIep, type IepDraft } from './iep-draft.ts';
 import { usualKind } from './iep-kind.ts';
@@ -27,14 +28,18 @@ const BASE_BYTES = 64 * 1024;
 
 /** Creates the next version of the chain as a DRAFT. Two calls never get one version, and none is skipped. */
 export async function createIep(db: Database, caller: Caller, command: CreateIepCommand): Promise<IepDocument> {
-  const creation = { chain: chainOf(caller, command), command, change: describeChange(caller, 'CreateIep', command) };
-  return db.inChain(creation.chain, caller, createTogether, creation, bytesOf(command));
+  const chain = chainOf(caller, command);
+  const bytes = bytesOf(command);
+  const creation = { chain, command, change: describeChange(caller, 'CreateIep', command), bytes };
+  return db.inChain(chain, caller, createTogether, creation, bytes);
 }
 
 interface Creation {
   readonly chain: Chain;
   readonly command: CreateIepCommand;
   readonly change: Change;
+  /** About what it writes. */
+  readonly bytes: number;
 }
 
 /** The creations of calls that share a unit of work, in their order. A refused one does not hold the others up. */
@@ -54,7 +59,7 @@ async function createTogether(
   /** What the events speak of, made before or in this unit, and the bases. */
   const documents = await findMentioned(unit, events, creations);
   const outcomes: Outcome<IepDocument>[] = [];
-  for (const { chain, command, change } of creations) {
+  for (const { chain, command, change, bytes } of creations) {
     try {
       const [earlier] = earlierOf(events, change);
       if (earlier !== undefined) {
@@ -68,6 +73,7 @@ async function createTogether(
       heads.take(chain, document.iep.id, allocation);
       documents.set(placeOf(chain, document.iep.id), document);
       events.push(record(unit, change, document.iep));
+      announceDocument(unit, document, bytes);
       outcomes.push({ value: document });
     } catch (error) {
       if (!(error instanceof Refusal)) {

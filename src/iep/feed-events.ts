@@ -21,8 +21,7 @@ export interface FeedEvent extends Place {
   readonly time: Date;
   readonly fromStatus: string | null;
   readonly toStatus: string | null;
-  /** About the size of the document. */
-  readonly bytes: number;
+  readonly rowVersion: number;
   /** Nothing can come before it any more. */
   readonly settled: boolean;
 }
@@ -36,19 +35,9 @@ interface EventRow extends PlaceRow {
   readonly event_time: string | number | Date;
   readonly from_status: string | null;
   readonly to_status: string | null;
-  readonly bytes: number | string;
+  readonly row_version: number;
   readonly settled: number;
 }
-
-const DOCUMENT_BYTES = `
-  coalesce((
-    select octet_length(cast(content as text)) from ieps
-    where ieps.district_id = events.district_id and ieps.id = events.iep_id
-  ), 0) + coalesce((
-    select sum(octet_length(goal_text) + octet_length(baseline) + octet_length(target_criteria)
-      + octet_length(measurement_method))
-    from goals where goals.district_id = events.district_id and goals.iep_id = events.iep_id
-  ), 0)`;
 
 /** The next `limit` events after each of some places, in order for each of them, by one statement. */
 export async function readEvents(
@@ -62,7 +51,7 @@ export async function readEvents(
     params.push(districtId, ...(studentId === undefined ? [] : [studentId]), ...order.map(String));
     return `select * from (
       select ${placeColumns(sql)}, district_id, student_id, iep_id, rpc, actor, event_time, from_status, to_status,
-        ${DOCUMENT_BYTES} as bytes, case when ${settled} then 1 else 0 end as settled
+        row_version,        case when ${settled} then 1 else 0 end as settled
       from events where district_id = ? ${studentId === undefined ? '' : 'and student_id = ?'} and ${after}
       order by ${columns.map((column) => `events.${column}`).join(', ')} limit ${limit}) as part${index}`;
   });
@@ -77,7 +66,7 @@ export async function readEvents(
     time: new Date(row.event_time),
     fromStatus: row.from_status,
     toStatus: row.to_status,
-    bytes: Number(row.bytes),
+    rowVersion: row.row_version,
     settled: row.settled === 1,
   }));
 }

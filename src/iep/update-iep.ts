@@ -35,7 +35,8 @@ export interface UpdateIepCommand {
 export async function updateIep(db: Database, caller: Caller, command: UpdateIepCommand): Promise<IepDocument> {
   const change = describeChange(caller, 'UpdateIep', command);
   const chain = await requireChain(db, caller, command.iepId);
-  return db.inChain(chain, caller, updateTogether, { chain, command, change }, JSON.stringify(command.fields).length);
+  const bytes = JSON.stringify(command.fields).length;
+  return db.inChain(chain, caller, updateTogether, { chain, command, change, bytes }, bytes);
 }
 
 /** The saves of calls that share a unit of work. */

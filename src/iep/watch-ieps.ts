@@ -8,6 +8,7 @@ import { Refusal } from './errors.ts';
 import type { FeedEvent } from './feed-events.ts';
 import { findPlace, lastPlace, type Place, readIdentity } from './feed-place.ts';
 import { requireStudent } from './find-students.ts';
+import { createFreshDocuments } from './fresh-documents.ts';
 import type { IepDocument } from './iep-document.ts';
 
 /** What a watch can be resumed from. */
@@ -44,8 +45,9 @@ const FRESH_MS = 1000;
 
 /** Makes the watch of all committed changes; all watches of a process share what they can. */
 export function createWatchIeps(db: Database): WatchIeps {
-  const feed = createChangeFeed(db);
-  const loadDocuments = createDocumentLoader(db);
+  const fresh = createFreshDocuments();
+  const feed = createChangeFeed(db, fresh);
+  const loadDocuments = createDocumentLoader(db, fresh);
 
   return async function* watchIeps(caller, query) {
     const { districtId, signal } = caller;
@@ -69,10 +71,11 @@ export function createWatchIeps(db: Database): WatchIeps {
           }
           continue;
         }
-        const documents = await loadDocuments(districtId, [...new Set(events.map(({ iepId }) => iepId!))]);
+        const documents = await loadDocuments(districtId, events);
         const readAt = Date.now();
-        for (const event of events) {
-          yield { position: positionOf(event), change: { event, document: documents.get(event.iepId!)! } };
+        for (const [index, document] of documents.entries()) {
+          const event = events[index]!;
+          yield { position: positionOf(event), change: { event, document } };
           place = event;
           sentAt = Date.now();
           if (signal.aborted || sentAt - readAt > FRESH_MS) {

@@ -30,6 +30,9 @@ export interface DatabaseOptions {
   readonly onRetry?: (retry: Retry, lockFailed: boolean) => void;
 }
 
+/** Is told what units of work have announced, in order. */
+type CommitListener = (news: readonly unknown[]) => void;
+
 export interface Database {
   /**
    * Runs `work` in a transaction of its own, flushes and commits. Units of one lane run one after the other. After a
@@ -54,8 +57,8 @@ export interface Database {
   read<T>(call: Call, work: (reader: Reader) => Promise<T>): Promise<T>;
   /** Like read, for one key of what `work` reads for many: calls that wait share a statement. */
   readTogether<Key, Result>(call: Call, work: SharedRead<Key, Result>, key: Key): Promise<Result>;
-  /** Calls `listener` after each commit of this process, until what it answers is called. */
-  onCommit(listener: () => void): () => void;
+  /** Calls `listener` after each commit of this process with what was announced in it, until what it answers is called. */
+  onCommit(listener: CommitListener): () => void;
   /** Asks the database for a sign of life. */
   ready(): Promise<void>;
   close(): Promise<void>;
@@ -71,13 +74,13 @@ export async function openDatabase(options: DatabaseOptions): Promise<Database> 
   const onRetry = (retry: Retry) => options.onRetry?.(retry, locks && dialect.isVersionTaken(retry.error));
   const retries = { budget: createRetryBudget(), onRetry };
   const connections = await dialect.connect(options.url, options.poolSize);
-  const commitListeners = new Set<() => void>();
+  const commitListeners = new Set<CommitListener>();
   const runUnit = createUnits({
     orm: connections.writer,
     dialect,
     versionLock: options.versionLock,
     retries,
-    onCommit: () => commitListeners.forEach((listener) => listener()),
+    onCommit: (news) => commitListeners.forEach((listener) => listener(news)),
   });
   const lanes = createWriteLanes(dialect.writers(options.poolSize), runUnit);
   const passGate = createReadGate(dialect.readers(options.poolSize));

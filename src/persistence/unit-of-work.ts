@@ -25,6 +25,8 @@ export interface UnitOfWork extends Reader, AppendedRows {
    * read of them afterwards stays as it is. Take it after the student's, and before the first read.
    */
   readonly lockIeps: (districtId: string, iepIds: readonly string[]) => Promise<void>;
+  /** Tells those who listen for commits, as soon as this one is there. */
+  readonly announce: (news: unknown) => void;
 }
 
 /** What became of one of several calls in a unit of work. A refused call does not hold the others up. */
@@ -67,7 +69,7 @@ export interface UnitsOptions {
   readonly dialect: Dialect;
   readonly versionLock: VersionLock;
   readonly retries: Pick<RetryOptions, 'budget' | 'onRetry'>;
-  readonly onCommit: () => void;
+  readonly onCommit: (news: readonly unknown[]) => void;
 }
 
 /** A caller went away before its change was on its way. */
@@ -101,8 +103,10 @@ export function createUnits({ orm, dialect, versionLock, retries, onCommit }: Un
         const lockStudent = (districtId: string, id: string) => dialect.lockStudent(em, districtId, id, remainingMs());
         const lockIeps = (districtId: string, ids: readonly string[]) => dialect.lockIeps(em, districtId, ids);
         const rows = createAppendedRows(em);
+        const news: unknown[] = [];
+        const announce = (one: unknown) => void news.push(one);
         const outcomes = await work(
-          { em, sql: dialect.sql, attempt: number, now, ...rows, lockStudent, lockIeps },
+          { em, sql: dialect.sql, attempt: number, now, ...rows, lockStudent, lockIeps, announce },
           locked.map(({ member }) => member),
         );
         // From here on a caller who goes away does not hold up those who share the unit: it cannot know what became of its
@@ -118,7 +122,7 @@ export function createUnits({ orm, dialect, versionLock, retries, onCommit }: Un
         }
         locked.forEach((job) => (job.committing = true));
         await em.commit();
-        onCommit();
+        onCommit(news);
         locked.forEach((job, index) => settle(job, outcomes[index]!));
         return present.filter((job) => !locked.includes(job));
       } catch (error) {
