@@ -7,9 +7,9 @@ const NO_RESULT = { command: '', rowCount: null, rows: [] };
 export const SEND = 'select';
 
 /**
- * Sends what has no answer together with the statement after it: the beginning of a transaction, and inserts. A round trip
- * costs more than most statements, and under load the event loop's whole turn. An insert's error is then that of the
- * statement it was sent with. PostgreSQL runs the statements of a message one after the other, each with a snapshot of its
+ * Sends what has no answer together with the statement after it: the beginning of a transaction, locks, and inserts. A round
+ * trip costs more than most statements, and under load the event loop's whole turn. Its error is then that of the statement
+ * it was sent with. PostgreSQL runs the statements of a message one after the other, each with a snapshot of its
  * own, and none after one that fails.
  */
 export class BundlingClient extends Client {
@@ -52,5 +52,6 @@ export class BundlingClient extends Client {
   }
 }
 
-/** False for some that do not, when a value has the word. */
-const answersNoRows = (sql: string) => sql.startsWith('insert into ') && !sql.includes(' returning ');
+/** False for some that do not, when a value has the word. What selects no columns is there for its locks. */
+const answersNoRows = (sql: string) =>
+  sql.startsWith('select from ') || (sql.startsWith('insert into ') && !sql.includes(' returning '));

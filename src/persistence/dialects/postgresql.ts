@@ -163,8 +163,9 @@ export const postgresql: Dialect = {
   },
   async lockIeps(em, districtId, ids) {
     const places = ids.map(() => '?').join(', ');
-    // In one order, so that those who lock several never wait for each other.
-    await em.execute(`select id from ieps where district_id = ? and id in (${places}) order by id for no key update`, [
+    // In one order, so that those who lock several never wait for each other. Without columns it answers nothing, and is sent
+    // with the read that comes next.
+    await em.execute(`select from ieps where district_id = ? and id in (${places}) order by id for no key update`, [
       districtId,
       ...ids,
     ]);
