@@ -1,7 +1,7 @@
 import { randomUUID, randomUUIDv7 } from 'node:crypto';
 import { Code } from '@connectrpc/connect';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { readHeads } from '../src/iep/allocate-version.ts';
+import { readNext } from '../src/iep/allocate-version.ts';
 import { type Database, openDatabase } from '../src/persistence/database.ts';
 import { Iep } from '../src/persistence/entities.ts';
 import type { SharedWork } from '../src/persistence/unit-of-work.ts';
@@ -117,26 +117,28 @@ describeOnBoth('integrity', (backend) => {
     async function allocate(index: number, fail = false): Promise<number> {
       const chain = { districtId: 'default', studentId, academicYear: YEAR };
       const call = { deadline: Date.now() + 50_000, signal: AbortSignal.timeout(50_000) };
-      const alone: SharedWork<undefined, number> = async (unit) => {
-        const { em, now } = unit;
-        const allocation = (await readHeads(unit, [chain], now)).next(chain);
-        em.create(Iep, {
-          ...chain,
-          ...allocation,
-          id: randomUUIDv7(),
-          kind: 'ANNUAL',
-          status: 'DRAFT',
-          content: {},
-          createdBy: 'test',
-          updateTime: allocation.createTime,
-          revision: 1,
-          rowVersion: 1,
-        });
-        await em.flush();
-        if (fail) {
-          throw new Error(`undo ${allocation.version}`);
-        }
-        return [{ value: allocation.version }];
+      const alone: SharedWork<undefined, number> = {
+        async run(unit) {
+          const { em, now } = unit;
+          const allocation = await readNext(unit, chain, now);
+          em.create(Iep, {
+            ...chain,
+            ...allocation,
+            id: randomUUIDv7(),
+            kind: 'ANNUAL',
+            status: 'DRAFT',
+            content: {},
+            createdBy: 'test',
+            updateTime: allocation.createTime,
+            revision: 1,
+            rowVersion: 1,
+          });
+          await em.flush();
+          if (fail) {
+            throw new Error(`undo ${allocation.version}`);
+          }
+          return [{ value: allocation.version }];
+        },
       };
       return services[index % services.length]!.inChain(chain, call, alone, undefined, 0);
     }

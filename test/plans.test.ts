@@ -3,7 +3,7 @@
  * of the list, however many rows there are.
  */
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { headsQuery } from '../src/iep/allocate-version.ts';
+import { askForHeads } from '../src/iep/allocate-version.ts';
 import { dialectOf } from '../src/persistence/dialects/dialects.ts';
 import { postgresql } from './support/databases.ts';
 import { readsOf } from './support/plan.ts';
@@ -210,12 +210,14 @@ describe('the heads of many chains', () => {
     if (state === 'analyzed') {
       await database.query('analyze');
     }
-    const students = await database.query('select district_id, id as student_id from students limit 64');
-    const chains = students.map((student, position) => ({ ...student, academic_year: '2025-2026', position }));
-    const plan = await database.query(
-      `explain (analyze, format json) ${headsQuery(dialectOf(database.url).sql)}`,
-      JSON.stringify(chains),
-    );
+    const students = await database.query('select district_id, id from students limit 64');
+    const chains = students.map(({ district_id: districtId, id }) => ({
+      districtId: String(districtId),
+      studentId: String(id),
+      academicYear: '2025-2026',
+    }));
+    const { sql, params } = askForHeads(dialectOf(database.url).sql, chains);
+    const plan = await database.query(`explain (analyze, format json) ${sql}`, ...params);
     // Nowhere does the plan read more rows than there are chains.
     expect(Math.max(...readsOf(plan[0]!['QUERY PLAN']))).toBeLessThanOrEqual(chains.length);
     await database.drop();

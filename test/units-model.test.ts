@@ -99,11 +99,12 @@ describeOnBoth('a unit of work', (backend) => {
     return outcomes;
   }
 
+  const marking = { run: mark };
   const submit = (member: Member) =>
     units.inChain(
       { districtId: 'default', studentId: member.student, academicYear: YEAR },
       { deadline: Date.now() + 20_000, signal: member.caller.signal },
-      mark,
+      marking,
       member,
       1,
     );

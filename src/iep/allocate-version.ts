@@ -1,4 +1,4 @@
-import { type Chain, chainKey, type SqlFragments } from '../persistence/dialects/dialect.ts';
+import { type Chain, chainKey, type Query, type Rows, type SqlFragments } from '../persistence/dialects/dialect.ts';
 import type { Reader } from '../persistence/unit-of-work.ts';
 import { Refusal } from './errors.ts';
 
@@ -25,6 +25,7 @@ export interface ChainHeads {
 }
 
 interface HeadRow {
+  readonly key: string;
   readonly known: string | null;
   readonly id: string | null;
   readonly version: number;
@@ -38,44 +39,45 @@ const ofHead = (column: string) => `(
 ) as ${column}`;
 
 /**
- * One row for each chain, in their order. The subqueries run once for each row, whatever the planner knows of the tables:
+ * One row for each chain. The subqueries run once for each row, whatever the planner knows of the tables:
  * of a join it may make one that reads the whole district. The head is the end of its key, so that a long history costs
  * what a short one does.
  */
-export const headsQuery = (sql: SqlFragments) => `
+const headsQuery = (sql: SqlFragments) => `
   select
+    wanted.key,
     (select id from students where district_id = wanted.district_id and id = wanted.student_id) as known,
     ${ofHead('id')}, ${ofHead('version')}, ${ofHead('create_time')}
-  from ${sql.jsonTable('wanted', { position: 'integer', district_id: 'text', student_id: 'uuid', academic_year: 'text' })}
-  order by wanted.position`;
+  from ${sql.jsonTable('wanted', { key: 'text', district_id: 'text', student_id: 'uuid', academic_year: 'text' })}`;
 
 /**
- * Reads the heads of chains. A place belongs to the caller alone when the chain is locked in a statement before: the read
+ * Asks for the heads of chains. A place belongs to the caller alone when the chain is locked in a statement before: the read
  * needs a snapshot that is taken after the lock. Where the lock does not hold, two callers may get one place; the unique
  * key then refuses the second, and its unit of work runs again.
- *
- * `now` is the time of the lock. A version is never older than its parent, whichever clock the parent's came from.
  */
-export async function readHeads({ em, sql }: Reader, chains: readonly Chain[], now: Date): Promise<ChainHeads> {
+export function askForHeads(sql: SqlFragments, chains: readonly Chain[]): Query {
+  const wanted = new Map(chains.map((chain) => [chainKey(chain), chain]));
+  const rows = Array.from(wanted, ([key, { districtId, studentId, academicYear }]) => ({
+    key,
+    district_id: districtId,
+    student_id: studentId,
+    academic_year: academicYear,
+  }));
+  return { sql: headsQuery(sql), params: [JSON.stringify(rows)] };
+}
+
+/**
+ * The heads that were asked for. `now` is the time of the lock. A version is never older than its parent, whichever clock the
+ * parent's came from.
+ */
+export function headsOf(answer: Rows, now: Date): ChainHeads {
   /** Undefined for a chain without a version, absent for a student who is not there. */
   const heads = new Map<string, Head | undefined>();
-  const wanted = [...new Map(chains.map((chain) => [chainKey(chain), chain])).values()];
-  const rows = await em.execute<HeadRow[]>(headsQuery(sql), [
-    JSON.stringify(
-      wanted.map(({ districtId, studentId, academicYear }, position) => ({
-        position,
-        district_id: districtId,
-        student_id: studentId,
-        academic_year: academicYear,
-      })),
-    ),
-  ]);
-  rows.forEach(({ known, id, version, create_time: createTime }, index) => {
+  for (const { key, known, id, version, create_time: createTime } of answer as readonly HeadRow[]) {
     if (known !== null) {
-      const latest = id === null ? undefined : { id, version, createTime: new Date(createTime) };
-      heads.set(chainKey(wanted[index]!), latest);
+      heads.set(key, id === null ? undefined : { id, version, createTime: new Date(createTime) });
     }
-  });
+  }
   return {
     next(chain) {
       const key = chainKey(chain);
@@ -91,4 +93,10 @@ export async function readHeads({ em, sql }: Reader, chains: readonly Chain[], n
     },
     take: (chain, id, { version, createTime }) => void heads.set(chainKey(chain), { id, version, createTime }),
   };
+}
+
+/** The place after the latest version of one chain. */
+export async function readNext({ em, sql }: Reader, chain: Chain, now: Date): Promise<Allocation> {
+  const { sql: text, params } = askForHeads(sql, [chain]);
+  return headsOf(await em.execute(text, [...params]), now).next(chain);
 }

@@ -43,22 +43,26 @@ const OF_STUDENT: readonly StatusRpc[] = ['ActivateIep', 'EndIep'];
  * write, and a unit that waited for a second student's after it would have its place in the feed before what it waited for.
  */
 function ofStudent({ districtId, studentId }: Chain): SharedWork<StatusCall, IepDocument> {
-  return async (unit, calls) => {
-    await unit.lockStudent(districtId, studentId);
-    const rows = await unit.em.execute<{ id: string }[]>(
-      `select id from ieps where district_id = ? and student_id = ? and status = '${ACTIVE}'`,
-      [districtId, studentId],
-    );
-    return changeTogether(
-      unit,
-      calls,
-      rows.map(({ id }) => ({ districtId, iepId: id })),
-    );
+  return {
+    async run(unit, calls) {
+      await unit.lockStudent(districtId, studentId);
+      const rows = await unit.em.execute<{ id: string }[]>(
+        `select id from ieps where district_id = ? and student_id = ? and status = '${ACTIVE}'`,
+        [districtId, studentId],
+      );
+      return changeAll(
+        unit,
+        calls,
+        rows.map(({ id }) => ({ districtId, iepId: id })),
+      );
+    },
   };
 }
 
 /** The changes of calls that share a unit of work. */
-async function changeTogether(
+const changeTogether: SharedWork<StatusCall, IepDocument> = { run: (unit, calls) => changeAll(unit, calls) };
+
+async function changeAll(
   unit: UnitOfWork,
   calls: readonly StatusCall[],
   others: readonly IepPlace[] = [],

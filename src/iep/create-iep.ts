@@ -2,8 +2,8 @@ import { randomUUIDv7 } from 'node:crypto';
 import type { Database } from '../persistence/database.ts';
 import type { Chain } from '../persistence/dialects/dialect.ts';
 import { type ChangeEvent, Goal, Iep } from '../persistence/entities.ts';
-import type { Outcome, UnitOfWork } from '../persistence/unit-of-work.ts';
-import { type Allocation, readHeads } from './allocate-version.ts';
+import type { Outcome, SharedWork, UnitOfWork } from '../persistence/unit-of-work.ts';
+import { type Allocation, askForHeads, type ChainHeads, headsOf, readNext } from './allocate-version.ts';
 import type { Caller } from './caller.ts';
 import { type Change, describeChange, earlierOf, findEarlier, recordChange } from './change.ts';
 import { Refusal } from './errors.ts';
@@ -43,18 +43,24 @@ interface Creation {
 }
 
 /** The creations of calls that share a unit of work, in their order. A refused one does not hold the others up. */
-async function createTogether(
+const createTogether: SharedWork<Creation, IepDocument> = {
+  opening: (sql, creations) => [
+    askForHeads(
+      sql,
+      creations.map(({ chain }) => chain),
+    ),
+  ],
+  run: (unit, creations, [heads]) => createAll(unit, creations, headsOf(heads!, unit.now)),
+};
+
+async function createAll(
   unit: UnitOfWork,
   creations: readonly Creation[],
+  heads: ChainHeads,
 ): Promise<readonly Outcome<IepDocument>[]> {
   const events = await findEarlier(
     unit,
     creations.map(({ change }) => change),
-  );
-  const heads = await readHeads(
-    unit,
-    creations.map(({ chain }) => chain),
-    unit.now,
   );
   /** What the events speak of, made before or in this unit, and the bases. */
   const documents = await findMentioned(unit, events, creations);
@@ -148,7 +154,7 @@ export async function previewIep(db: Database, caller: Caller, command: CreateIe
   const chain = chainOf(caller, command);
   const { basedOnIepId } = command;
   return db.read(caller, async (reader) => {
-    const allocation = (await readHeads(reader, [chain], new Date())).next(chain);
+    const allocation = await readNext(reader, chain, new Date());
     requireLatest(command, allocation);
     const base = basedOnIepId === undefined ? undefined : await requireIep(reader, caller.districtId, basedOnIepId);
     const draft = draftOf(command, base);

@@ -1,6 +1,6 @@
 import type { Database } from '../persistence/database.ts';
 import { type ChangeEvent, ProgressNote } from '../persistence/entities.ts';
-import type { Outcome, UnitOfWork } from '../persistence/unit-of-work.ts';
+import type { Outcome, SharedWork, UnitOfWork } from '../persistence/unit-of-work.ts';
 import type { Caller } from './caller.ts';
 import { type Change, describeChange, earlierOf, findEarlier, recordChange } from './change.ts';
 import { Refusal } from './errors.ts';
@@ -39,10 +39,9 @@ export async function recordGoalProgress(
 }
 
 /** The notes of calls that share a unit of work, in their order. A refused one does not hold the others up. */
-async function recordTogether(
-  unit: UnitOfWork,
-  recordings: readonly Recording[],
-): Promise<readonly Outcome<GoalContent>[]> {
+const recordTogether: SharedWork<Recording, GoalContent> = { run: recordAll };
+
+async function recordAll(unit: UnitOfWork, recordings: readonly Recording[]): Promise<readonly Outcome<GoalContent>[]> {
   const places = recordings.map(({ place }) => place);
   const events = await findEarlier(
     unit,

@@ -1,7 +1,7 @@
 import { randomUUIDv7 } from 'node:crypto';
 import type { Database } from '../persistence/database.ts';
 import type { Iep } from '../persistence/entities.ts';
-import type { Outcome, UnitOfWork } from '../persistence/unit-of-work.ts';
+import type { Outcome, SharedWork, UnitOfWork } from '../persistence/unit-of-work.ts';
 import type { Caller } from './caller.ts';
 import { describeChange, recordChange } from './change.ts';
 import { changeDocuments, type DocumentCall } from './change-documents.ts';
@@ -40,7 +40,9 @@ export async function updateIep(db: Database, caller: Caller, command: UpdateIep
 }
 
 /** The saves of calls that share a unit of work. */
-async function updateTogether(
+const updateTogether: SharedWork<DocumentCall<UpdateIepCommand>, IepDocument> = { run: updateAll };
+
+async function updateAll(
   unit: UnitOfWork,
   calls: readonly DocumentCall<UpdateIepCommand>[],
 ): Promise<readonly Outcome<IepDocument>[]> {

@@ -144,7 +144,7 @@ export async function openDatabase(options: DatabaseOptions): Promise<Database> 
         call,
         chain: undefined,
         member: undefined,
-        work: async (unit) => [{ value: await work(unit) }],
+        work: { run: async (unit) => [{ value: await work(unit) }] },
       }) as Promise<T>,
 
     inChain: <Member, Result>(
@@ -160,7 +160,7 @@ export async function openDatabase(options: DatabaseOptions): Promise<Database> 
         call,
         chain,
         member,
-        work: (unit, members) => work(unit, members as Member[]),
+        work: work as SharedWork<unknown, unknown>,
       }) as Promise<Result>,
 
     isOverloaded: (deadline) => isTooLong(lanes.delayMs(), { queuedAt: Date.now(), deadline }, UNREAD_PATIENCE),

@@ -1,7 +1,15 @@
 import type { MikroORM } from '@mikro-orm/core';
 import type { EntityManager } from '@mikro-orm/sql';
 import { type AppendedRows, createAppendedRows } from './appended-rows.ts';
-import { type Chain, chainKey, type Dialect, type SqlFragments, type VersionLock } from './dialects/dialect.ts';
+import {
+  type Chain,
+  chainKey,
+  type Dialect,
+  type Query,
+  type Rows,
+  type SqlFragments,
+  type VersionLock,
+} from './dialects/dialect.ts';
 import { StorageError } from './errors.ts';
 import type { LaneJob } from './write-lanes.ts';
 import { type Call, type Failure, RetriesExhausted, type RetryOptions, withRetries } from './retry.ts';
@@ -32,11 +40,20 @@ export interface UnitOfWork extends Reader, AppendedRows {
 /** What became of one of several calls in a unit of work. A refused call does not hold the others up. */
 export type Outcome<Result> = { readonly value: Result } | { readonly refusal: Error };
 
-/** Work that several calls may share: one outcome for each member, in their order. */
-export type SharedWork<Member, Result> = (
-  unit: UnitOfWork,
-  members: readonly Member[],
-) => Promise<readonly Outcome<Result>[]>;
+/** Work on chains that several calls may share. */
+export interface SharedWork<Member, Result> {
+  /**
+   * What it reads first, by queries that are sent with the locks: that saves a round trip, and the event loop's turn. They
+   * may be about further members, whose chains could not be locked.
+   */
+  readonly opening?: (sql: SqlFragments, members: readonly Member[]) => readonly Query[];
+  /** One outcome for each member, in their order. `answers` are those of the opening. */
+  readonly run: (
+    unit: UnitOfWork,
+    members: readonly Member[],
+    answers: readonly Rows[],
+  ) => Promise<readonly Outcome<Result>[]>;
+}
 
 /** What a call wants of a unit of work. */
 export interface Task {
@@ -95,19 +112,20 @@ export function createUnits({ orm, dialect, versionLock, retries, onCommit }: Un
       const remainingMs = () => call.deadline - Date.now();
       try {
         await em.begin(dialect.transaction);
-        const { now, locked } = await lockChains(em, present, remainingMs());
+        const { now, locked, answers } = await lockChains(em, present, remainingMs());
         if (locked.length === 0) {
           await em.rollback();
           return present;
         }
         const lockStudent = (districtId: string, id: string) => dialect.lockStudent(em, districtId, id, remainingMs());
         const lockIeps = (districtId: string, ids: readonly string[]) => dialect.lockIeps(em, districtId, ids);
-        const rows = createAppendedRows(em);
+        const rows = createAppendedRows(em, dialect.sql);
         const news: unknown[] = [];
         const announce = (one: unknown) => void news.push(one);
-        const outcomes = await work(
+        const outcomes = await work.run(
           { em, sql: dialect.sql, attempt: number, now, ...rows, lockStudent, lockIeps, announce },
           locked.map(({ member }) => member),
+          answers,
         );
         // From here on a caller who goes away does not hold up those who share the unit: it cannot know what became of its
         // change, so the last writes may be sent with the COMMIT. One that has a unit of its own can, up to the COMMIT.
@@ -138,10 +156,13 @@ export function createUnits({ orm, dialect, versionLock, retries, onCommit }: Un
     async function lockChains(em: EntityManager, present: readonly Job[], timeoutMs: number) {
       const chains = new Map(present.flatMap(({ chain }) => (chain ? [[chainKey(chain), chain] as const] : [])));
       if (chains.size === 0) {
-        return { now: new Date(), locked: present };
+        return { now: new Date(), locked: present, answers: [] };
       }
-      const { now, keys } = await dialect.lockChains(em, versionLock, [...chains.values()], { timeoutMs, mayWait });
-      return { now, locked: present.filter(({ chain }) => chain && keys.has(chainKey(chain))) };
+      const members = present.map(({ member }) => member);
+      const opening = work.opening?.(dialect.sql, members) ?? [];
+      const patience = { timeoutMs, mayWait };
+      const { now, keys, answers } = await dialect.lockChains(em, versionLock, [...chains.values()], patience, opening);
+      return { now, locked: present.filter(({ chain }) => chain && keys.has(chainKey(chain))), answers };
     }
 
     function classify(error: unknown): Failure {

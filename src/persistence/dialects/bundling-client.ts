@@ -1,10 +1,13 @@
-import { Client } from 'pg';
+import { Client, type QueryResult as Result } from 'pg';
 
 const BEGIN = 'start transaction ';
 const NO_RESULT = { command: '', rowCount: null, rows: [] };
 
 /** Sends what it was handed before, and does nothing more. */
 export const SEND = 'select';
+
+/** Begins a text of several statements, whose answer is that of each: as many tables of rows. */
+export const TOGETHER = '/* together */ ';
 
 /**
  * Sends what has no answer together with the statement after it: the beginning of a transaction, locks, and inserts. A round
@@ -35,8 +38,10 @@ export class BundlingClient extends Client {
     if (sql === 'rollback') {
       return waiting[0]!.startsWith(BEGIN) ? NO_RESULT : this.#send(sql);
     }
-    const results = (await this.#send([...waiting, sql].join('; '))) as unknown[];
-    return results.at(-1);
+    const results = (await this.#send([...waiting, sql].join('; '))) as Result[];
+    return sql.startsWith(TOGETHER)
+      ? { ...NO_RESULT, rows: results.slice(waiting.length).map(({ rows }) => rows) }
+      : results.at(-1);
   }) as never;
 
   /**

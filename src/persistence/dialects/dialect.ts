@@ -42,7 +42,17 @@ export interface LockedChains {
   readonly now: Date;
   /** Keys of the locked chains. */
   readonly keys: ReadonlySet<string>;
+  /** What each of the queries that were sent with the locks has answered. */
+  readonly answers: readonly Rows[];
 }
+
+/** A statement that reads, with a `?` for each of its parameters. */
+export interface Query {
+  readonly sql: string;
+  readonly params: readonly unknown[];
+}
+
+export type Rows = readonly object[];
 
 /** What the databases say differently inside a query. */
 export interface SqlFragments {
@@ -50,6 +60,8 @@ export interface SqlFragments {
   readonly includes: (column: string) => string;
   /** A table of the objects in the JSON array that is its one parameter; `columns` are their fields, with their types. */
   readonly jsonTable: (name: string, columns: Readonly<Record<string, string>>) => string;
+  /** The rows of a table that stand, by column, in the JSON array that is its one parameter. */
+  readonly records: (table: string, columns: readonly string[]) => string;
   /** Aggregates rows into a JSON array of arrays, each with the columns of a row; of no rows, null or an empty one. */
   readonly jsonRows: (columns: readonly string[], orderBy: string) => string;
   /** Such an array as a part of another one: what comes out of a subquery may be taken for a string. */
@@ -80,13 +92,15 @@ export interface Dialect {
   readonly transaction: TransactionOptions;
   /**
    * Locks chains until the transaction ends. Those that another process holds are left out, so that no chain waits for
-   * another's holder, unless it may wait.
+   * another's holder, unless it may wait. The queries run right behind the locks, each as a statement of its own, which sees
+   * what was committed before them.
    */
   readonly lockChains: (
     em: EntityManager,
     lock: VersionLock,
     chains: readonly Chain[],
     patience: LockPatience,
+    queries: readonly Query[],
   ) => Promise<LockedChains>;
   /** Keeps other writers from the student's row until the transaction ends; answers the database's time then. */
   readonly lockStudent: (em: EntityManager, districtId: string, id: string, timeoutMs: number) => Promise<Date>;

@@ -4,16 +4,18 @@ import { MikroORM } from '@mikro-orm/postgresql';
 import type { EntityManager } from '@mikro-orm/sql';
 import { Initial } from '../migrations/postgresql/0001-initial.ts';
 import { Lifecycle } from '../migrations/postgresql/0002-lifecycle.ts';
-import { BundlingClient, SEND } from './bundling-client.ts';
+import { BundlingClient, SEND, TOGETHER } from './bundling-client.ts';
 import { classifier, codeOf, rootMessage } from './classify.ts';
 import {
   type Chain,
   chainKey,
   type Dialect,
-  type LockedChains,
   type LockPatience,
   migrationsOf,
   ormOptions,
+  type Query,
+  type Rows,
+  type VersionLock,
 } from './dialect.ts';
 import { QuotingDriver } from './quoting-driver.ts';
 
@@ -70,38 +72,58 @@ const SHARED_UNITS = 3;
 /** 64 bits: 32-bit keys collide at about 65,000 chains. */
 const CHAIN_KEY = `hashtextextended('iep:' || ?, 0)`;
 
-async function lockByAdvisory(
-  em: EntityManager,
-  chains: readonly Chain[],
-  { mayWait, timeoutMs }: LockPatience,
-): Promise<LockedChains> {
+/** A statement that locks chains, and what its answer says: the keys of those that it has locked. */
+interface ChainLock {
+  readonly query: Query;
+  readonly lockedBy: (rows: readonly LockRow[]) => Iterable<string>;
+}
+
+function lockByAdvisory(chains: readonly Chain[], { mayWait, timeoutMs }: LockPatience): ChainLock {
   const keys = chains.map(chainKey).sort();
   // Transaction-level: a session's lock outlives its caller behind a pooler.
   const lock = mayWait ? 'pg_advisory_xact_lock' : 'pg_try_advisory_xact_lock';
   const locks = keys.map((_, index) => `${lock}(${CHAIN_KEY}) as lock${index}`).join(', ');
-  const sql = `${LOCK_LIMITS}, ${locks}, ${LOCK_CLOCK}`;
-  const [row] = await em.execute<LockRow[]>(sql, [...lockLimits(timeoutMs), ...keys]);
-  const locked = keys.filter((_, index) => mayWait || row?.[`lock${index}`] === true);
-  return { now: timeOf(row), keys: new Set(locked) };
+  return {
+    query: { sql: `${LOCK_LIMITS}, ${locks}, ${LOCK_CLOCK}`, params: [...lockLimits(timeoutMs), ...keys] },
+    lockedBy: ([row]) => keys.filter((_, index) => mayWait || row?.[`lock${index}`] === true),
+  };
 }
 
-async function lockByRow(
-  em: EntityManager,
-  chains: readonly Chain[],
-  { mayWait, timeoutMs }: LockPatience,
-): Promise<LockedChains> {
+function lockByRow(chains: readonly Chain[], { mayWait, timeoutMs }: LockPatience): ChainLock {
   const students = chains.map(() => '(district_id = ? and id = ?)').join(' or ');
-  const rows = await em.execute<LockRow[]>(
-    `${LOCK_LIMITS}, ${LOCK_CLOCK}, district_id, id from students where (${students})
-     order by district_id, id for no key update ${mayWait ? '' : 'skip locked'}`,
-    [...lockLimits(timeoutMs), ...chains.flatMap(({ districtId, studentId }) => [districtId, studentId])],
+  return {
+    query: {
+      sql: `${LOCK_LIMITS}, ${LOCK_CLOCK}, district_id, id from students where (${students})
+        order by district_id, id for no key update ${mayWait ? '' : 'skip locked'}`,
+      params: [...lockLimits(timeoutMs), ...chains.flatMap(({ districtId, studentId }) => [districtId, studentId])],
+    },
+    lockedBy: (rows) =>
+      chains
+        .filter(
+          ({ districtId, studentId }) =>
+            // A student who does not exist cannot be locked, and need not be.
+            mayWait || rows.some((row) => row['district_id'] === districtId && row['id'] === studentId),
+        )
+        .map(chainKey),
+  };
+}
+
+function lockNothing(chains: readonly Chain[], { timeoutMs }: LockPatience): ChainLock {
+  return {
+    query: { sql: `${LOCK_LIMITS}, ${LOCK_CLOCK}`, params: lockLimits(timeoutMs) },
+    lockedBy: () => chains.map(chainKey),
+  };
+}
+
+const LOCKS = { advisory: lockByAdvisory, row: lockByRow, none: lockNothing } satisfies Record<VersionLock, unknown>;
+
+/** By one message. */
+async function askTogether(em: EntityManager, queries: readonly Query[]): Promise<Rows[]> {
+  const sql = queries.map((query) => query.sql).join('; ');
+  return em.execute(
+    TOGETHER + sql,
+    queries.flatMap(({ params }) => params),
   );
-  const locked = chains.filter(
-    ({ districtId, studentId }) =>
-      // A student who does not exist cannot be locked, and need not be.
-      mayWait || rows.some((row) => row['district_id'] === districtId && row['id'] === studentId),
-  );
-  return { now: timeOf(rows[0]), keys: new Set(locked.map(chainKey)) };
 }
 
 export const postgresql: Dialect = {
@@ -145,17 +167,11 @@ export const postgresql: Dialect = {
   laneOf: (key) => key,
   // Above READ COMMITTED the snapshot is older than the lock, and the head that is read under it stale.
   transaction: { isolationLevel: IsolationLevel.READ_COMMITTED },
-  async lockChains(em, lock, chains, patience) {
-    switch (lock) {
-      case 'advisory':
-        return lockByAdvisory(em, chains, patience);
-      case 'row':
-        return lockByRow(em, chains, patience);
-      case 'none': {
-        const [row] = await em.execute<LockRow[]>(`${LOCK_LIMITS}, ${LOCK_CLOCK}`, lockLimits(patience.timeoutMs));
-        return { now: timeOf(row), keys: new Set(chains.map(chainKey)) };
-      }
-    }
+  async lockChains(em, lock, chains, patience, queries) {
+    const { query, lockedBy } = LOCKS[lock](chains, patience);
+    const [rows, ...answers] = await askTogether(em, [query, ...queries]);
+    const locks = rows as readonly LockRow[];
+    return { now: timeOf(locks[0]), keys: new Set(lockedBy(locks)), answers };
   },
   async lockStudent(em, districtId, id, timeoutMs) {
     const [row] = await em.execute<LockRow[]>(LOCK_STUDENT, [...lockLimits(timeoutMs), districtId, id]);
@@ -179,6 +195,7 @@ export const postgresql: Dialect = {
       const typed = Object.entries(columns).map(([column, type]) => `${column} ${type}`);
       return `json_to_recordset(?::json) as ${name} (${typed.join(', ')})`;
     },
+    records: (table) => `json_populate_recordset(null::${table}, ?::json)`,
     jsonRows: (columns, orderBy) => `json_agg(json_build_array(${columns.join(', ')}) order by ${orderBy})`,
     json: (rows) => rows,
     feed: {

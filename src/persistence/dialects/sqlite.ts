@@ -7,7 +7,7 @@ import { CompiledQuery, type DatabaseConnection, SqliteDialect, SqliteDriver } f
 import { Initial } from '../migrations/sqlite/0001-initial.ts';
 import { Lifecycle } from '../migrations/sqlite/0002-lifecycle.ts';
 import { classifier, rootMessage } from './classify.ts';
-import { chainKey, type Dialect, migrationsOf, ormOptions } from './dialect.ts';
+import { chainKey, type Dialect, migrationsOf, ormOptions, type Rows } from './dialect.ts';
 
 /** A deferred transaction that reads, then writes, may die with a SQLITE_BUSY_SNAPSHOT that no waiting can cure. */
 class ImmediateDriver extends SqliteDriver {
@@ -46,6 +46,11 @@ async function openSqlite(file: string, readonly: boolean): Promise<MikroORM> {
   });
 }
 
+function jsonTable(columns: readonly string[]): string {
+  const fields = columns.map((column) => `value ->> '${column}' as ${column}`);
+  return `(select ${fields.join(', ')} from json_each(?))`;
+}
+
 export const sqlite: Dialect = {
   async connect(url) {
     const name = url.slice('sqlite:'.length);
@@ -76,17 +81,21 @@ export const sqlite: Dialect = {
   laneOf: () => 'file',
   transaction: {},
   // BEGIN IMMEDIATE holds the whole file.
-  lockChains: async (_em, _lock, chains) => ({ now: new Date(), keys: new Set(chains.map(chainKey)) }),
+  async lockChains(em, _lock, chains, _patience, queries) {
+    const answers: Rows[] = [];
+    for (const { sql, params } of queries) {
+      answers.push(await em.execute(sql, [...params]));
+    }
+    return { now: new Date(), keys: new Set(chains.map(chainKey)), answers };
+  },
   lockStudent: async () => new Date(),
   lockIeps: async () => undefined,
   // Nothing waits: there is no way to go.
   send: async () => undefined,
   sql: {
     includes: (column) => `exists (select 1 from json_each(${column}) where value = ?)`,
-    jsonTable(name, columns) {
-      const fields = Object.keys(columns).map((column) => `value ->> '${column}' as ${column}`);
-      return `(select ${fields.join(', ')} from json_each(?)) as ${name}`;
-    },
+    jsonTable: (name, columns) => `${jsonTable(Object.keys(columns))} as ${name}`,
+    records: (_table, columns) => jsonTable(columns),
     jsonRows: (columns, orderBy) => `json_group_array(json_array(${columns.join(', ')}) order by ${orderBy})`,
     json: (rows) => `json(${rows})`,
     // One writer at a time, so nothing comes before what is committed.
