@@ -17,8 +17,8 @@ export const USAGE = `Usage: npm run bench -- [options]
 
 --database and --only may be given several times. postgresql-1ms takes 1 ms for a flush. The ceiling is measured with
 every scenario; create-iep-hot and create-iep-cold stand beside what pgbench does on the same PostgreSQL.
-approval and the probes victim, growth, watch, reviews, compare and memory are for postgresql only; approval is measured with
-create-iep-cold, which it stands beside.
+approval and the probes victim, growth, watch, reviews, compare and memory are for postgresql only, the probe overload is for
+sqlite, too; approval is measured with create-iep-cold, which it stands beside.
 
 Exit code: 0 every budget was kept, 1 a budget was missed, 2 the run is invalid.`;
 

@@ -16,7 +16,10 @@ const SCENARIOS_OF: Record<DatabaseName, readonly ScenarioName[]> = {
   // Its file has one writer, whom a thousand callers at once keep busy for seconds, and thousands of drafts for minutes.
   sqlite: SCENARIOS.filter((name) => name !== 'thousand' && name !== 'approval'),
 };
-const PROBES_OF: Partial<Record<DatabaseName, readonly ProbeName[]>> = { postgresql: PROBE_NAMES };
+const PROBES_OF: Partial<Record<DatabaseName, readonly ProbeName[]>> = {
+  postgresql: PROBE_NAMES,
+  sqlite: ['overload'],
+};
 
 /** What has to be measured in the same run. Beside whatever is measured by load stands its ceiling. */
 const STANDS_BESIDE: Partial<Record<ScenarioName, readonly ScenarioName[]>> = { approval: ['create-iep-cold'] };

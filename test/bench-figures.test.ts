@@ -146,9 +146,9 @@ describe('the command line', () => {
 
   it('without a choice measures all, on all', () => {
     expect(plan()?.map(({ database: name, probes }) => [name, probes])).toEqual([
-      ['postgresql', ['victim', 'growth', 'watch', 'reviews', 'compare', 'memory']],
+      ['postgresql', ['victim', 'overload', 'growth', 'watch', 'reviews', 'compare', 'memory']],
       ['postgresql-1ms', []],
-      ['sqlite', []],
+      ['sqlite', ['overload']],
     ]);
     expect(plan()?.[1]?.scenarios).toEqual(['ceiling', 'create-iep-hot', 'create-iep-cold']);
   });

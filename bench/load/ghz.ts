@@ -18,7 +18,7 @@ const execute = promisify(execFile);
 export const GHZ_MISSING =
   'ghz is missing, the load generator of the benchmarks: go install github.com/bojand/ghz/cmd/ghz@v0.121.0';
 
-/** How long ghz waits for an answer. */
+/** How long ghz waits for an answer, where nothing else is said. */
 export const CALL_TIMEOUT_MS = 20_000;
 
 /** On the PATH, or where `go install` puts it. */
@@ -53,6 +53,8 @@ export interface LoadOrder {
    * loop is open: a call begins when its time has come, so that a slow answer shows in every call that waits behind it.
    */
   readonly rate?: number;
+  /** How long a caller waits for its answer. */
+  readonly timeoutMs?: number;
   readonly signal: AbortSignal;
 }
 
@@ -71,7 +73,7 @@ export async function runGhz(ghz: string, order: LoadOrder): Promise<Call[]> {
     ...amountArguments(order.amount),
     `--concurrency=${order.concurrency}`,
     ...(order.rate === undefined ? [] : ['--async', `--rps=${order.rate}`]),
-    `--timeout=${CALL_TIMEOUT_MS}ms`,
+    `--timeout=${order.timeoutMs ?? CALL_TIMEOUT_MS}ms`,
     '--format=json',
     `--output=${output}`,
     order.address,

@@ -5,6 +5,7 @@ import type { Server } from '../target/server.ts';
 import { probeCompare } from './compare.ts';
 import { probeGrowth } from './growth.ts';
 import { probeMemory } from './memory.ts';
+import { probeOverload } from './overload.ts';
 import { probeReviews } from './reviews.ts';
 import { probeVictim } from './victim.ts';
 import { probeWatch } from './watch/watch.ts';
@@ -16,9 +17,10 @@ interface ProbeEntry {
   readonly timeLimitSeconds: number;
 }
 
-/** In the order in which they run, on PostgreSQL with its flush as it is. */
+/** In the order in which they run. */
 export const PROBES = {
   victim: { run: probeVictim, timeLimitSeconds: 180 },
+  overload: { run: probeOverload, timeLimitSeconds: 300 },
   growth: { run: probeGrowth, timeLimitSeconds: 600 },
   watch: { run: probeWatch, timeLimitSeconds: 600 },
   reviews: { run: probeReviews, timeLimitSeconds: 900 },

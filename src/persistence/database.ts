@@ -65,7 +65,7 @@ export interface Database {
 }
 
 /** What is turned away unread costs the least, so it is sooner than what a lane turns away. */
-const UNREAD_PATIENCE = 0.25;
+const UNREAD_PATIENCE = 0.1;
 
 /** Throws the driver's error when the database cannot be reached, and an error that says so when it lacks tables. */
 export async function openDatabase(options: DatabaseOptions): Promise<Database> {
@@ -163,7 +163,7 @@ export async function openDatabase(options: DatabaseOptions): Promise<Database> 
         work: work as SharedWork<unknown, unknown>,
       }) as Promise<Result>,
 
-    isOverloaded: (deadline) => isTooLong(lanes.delayMs(), { queuedAt: Date.now(), deadline }, UNREAD_PATIENCE),
+    isOverloaded: (deadline) => isTooLong(lanes.waitMs(), { queuedAt: Date.now(), deadline }, UNREAD_PATIENCE),
 
     read,
 

@@ -3,7 +3,7 @@
 /** Whoever would wait for longer than this share of its time is not likely to be done in time. */
 const PATIENCE = 0.5;
 /** A wait that is no sign of overload, however short a caller's time is. */
-const SHORT_MS = 50;
+export const SHORT_MS = 50;
 
 /**
  * A queue in which every call waits for about as long as its caller does serves nobody: each is given up when its turn
@@ -49,23 +49,32 @@ export function createDelayGauge(now: () => number = Date.now) {
 
 /** So many jobs make a pace: a single slow one is none. */
 const PACE_JOBS = 100;
+/** For how long it is told after it was measured. */
+const PACE_AGE_MS = 1000;
 
-/** How many milliseconds a job takes of late, those that run at once counted together; 0 while too few have run. */
+/** How many milliseconds a job takes of late, those that run at once counted together. */
 export function createPaceGauge(now: () => number = Date.now) {
   let since = now();
   let done = 0;
-  let msPerJob = 0;
+  let pace = { msPerJob: 0, at: -Infinity };
+
+  function begin(): void {
+    since = now();
+    done = 0;
+  }
+
   return {
+    /** There is something to do after there was nothing: that time is no job's. */
+    begin,
     note(jobs: number): void {
       done += jobs;
-      const elapsed = now() - since;
-      const isPace = done >= PACE_JOBS && elapsed >= WINDOW_MS;
-      if (isPace || elapsed >= 10 * WINDOW_MS) {
-        msPerJob = isPace ? elapsed / done : 0;
-        since = now();
-        done = 0;
+      const time = now();
+      if (done >= PACE_JOBS && time >= since + WINDOW_MS) {
+        pace = { msPerJob: (time - since) / done, at: time };
+        begin();
       }
     },
-    read: () => msPerJob,
+    /** 0 while too few have run of late. */
+    read: () => (now() <= pace.at + PACE_AGE_MS ? pace.msPerJob : 0),
   };
 }

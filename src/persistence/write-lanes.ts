@@ -8,7 +8,7 @@
  */
 import { setImmediate } from 'node:timers/promises';
 import { createCompany, pauseAfter } from './company.ts';
-import { createDelayGauge, createPaceGauge, isTooLong } from './delay.ts';
+import { createDelayGauge, createPaceGauge, isTooLong, SHORT_MS } from './delay.ts';
 import { StorageError } from './errors.ts';
 
 export interface LaneJob {
@@ -50,8 +50,8 @@ const STUCK_MS = 100;
 export interface WriteLanes<Job extends LaneJob> {
   /** Throws OVERLOADED when the lane, or all of them together, hold too much, or the job would wait for too long. */
   enqueue(lane: string, job: Job): void;
-  /** How long jobs have been waiting of late before they started, at least: those of an idle lane did not wait. */
-  delayMs(): number;
+  /** How long a job that comes now will wait, about; 0 as long as others start at once, as those of an idle lane do. */
+  waitMs(): number;
   /** Takes a job out that has not started; says whether it did. */
   cancel(lane: string, job: Job): boolean;
 }
@@ -250,7 +250,11 @@ export function createWriteLanes<Job extends LaneJob>(
   }
 
   return {
-    delayMs: () => delay.read(),
+    waitMs() {
+      const delayMs = delay.read();
+      // What those have waited who start now is known too late: as much again has come meanwhile.
+      return delayMs > SHORT_MS ? jobs * pace.read() || delayMs : 0;
+    },
     enqueue(name, job) {
       const lane = lanes.get(name);
       const head = lane && headOf(lane);
@@ -261,6 +265,9 @@ export function createWriteLanes<Job extends LaneJob>(
         isTooLong(Math.max(head === undefined ? 0 : job.queuedAt - head.queuedAt, expectedMs(lane)), job)
       ) {
         throw new StorageError('OVERLOADED', { cause: 'queue' });
+      }
+      if (lanes.size === 0) {
+        pace.begin();
       }
       count([job]);
       if (lane === undefined) {

@@ -13,8 +13,7 @@ import { IEPService } from '../gen/iep/v1/iep_service_pb.ts';
 import { deadlineKey, requestIdKey } from '../rpc/call-context.ts';
 import { toConnectError } from '../rpc/errors.ts';
 import { type Deadlines, deadlinesOf, workingTimeMs } from './deadline.ts';
-import { REFUSALS } from './entrance.ts';
-import type { GateCall } from './turn-gate.ts';
+import { type EntranceCall, REFUSALS, writes } from './entrance.ts';
 
 export type UnaryCall = ServerUnaryCall<Buffer, Buffer>;
 export type StreamCall = ServerWritableStream<Buffer, Buffer>;
@@ -30,9 +29,9 @@ export function deadlineOf(call: Call, method: DescMethod, deadlines: Deadlines)
   return timeoutMs === undefined ? undefined : Date.now() + timeoutMs;
 }
 
-/** A call as the gate looks at it. */
-export function gateCallOf(call: Call, deadline: number | undefined): GateCall {
-  return { client: call.getPeer(), deadline, bytes: call.request.byteLength };
+/** A call as the entrance looks at it. */
+export function entranceCallOf(call: Call, method: DescMethod, deadline: number | undefined): EntranceCall {
+  return { client: call.getPeer(), deadline, bytes: call.request.byteLength, writes: writes(method) };
 }
 
 /** Begins a call. Its context must be aborted in the end: that stops the deadline's timer. */

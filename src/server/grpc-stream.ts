@@ -8,7 +8,7 @@ import {
   bufferOf,
   deadlineOf,
   failureOf,
-  gateCallOf,
+  entranceCallOf,
   metadataOf,
   REFUSED,
   requestOf,
@@ -27,7 +27,7 @@ const UNSENT_BYTES = 64 * 1024;
 export function serverStream({ method, impl }: StreamSpec, { interceptors, deadlines, enter }: ListenerOptions) {
   return async (call: StreamCall): Promise<void> => {
     const deadline = deadlineOf(call, method, deadlines);
-    const refusal = await enter(gateCallOf(call, deadline));
+    const refusal = await enter(entranceCallOf(call, method, deadline));
     if (refusal !== undefined) {
       call.emit('error', REFUSED[refusal]);
       return;

@@ -12,7 +12,7 @@ import type { Logger } from '../log.ts';
 import { deadlineKey } from '../rpc/call-context.ts';
 import { boundHeaders, deadlinesOf } from './deadline.ts';
 import type { ListenerOptions } from './listener-options.ts';
-import { type Enter, REFUSALS } from './entrance.ts';
+import { type Enter, REFUSALS, writes } from './entrance.ts';
 import { MAX_REQUEST_BYTES } from './limits.ts';
 import { createOpenStreams } from './open-streams.ts';
 import { ENVELOPE_BYTES, type Reading, takeMessage, TOO_LARGE } from './read-message.ts';
@@ -79,7 +79,8 @@ export async function openHttpListener(
       values.set(deadlineKey, deadline);
     }
     const universal = universalRequestFromNodeRequest(request, response, undefined, values);
-    const enterWith = (bytes: number) => enter({ client: request.socket, deadline, bytes });
+    const enterWith = (bytes: number) =>
+      enter({ client: request.socket, deadline, bytes, writes: writes(handler.method) });
     await universalResponseToNodeResponse(await handler(await readBody(handler, universal, enterWith)), response);
   }
 

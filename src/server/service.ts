@@ -7,7 +7,6 @@ import { trustUserHeader } from '../rpc/interceptors/authenticate.ts';
 import { mapErrors } from '../rpc/interceptors/map-errors.ts';
 import { observe } from '../rpc/interceptors/observe.ts';
 import { endStreams } from '../rpc/interceptors/end-streams.ts';
-import { refuseWhenOverloaded } from '../rpc/interceptors/refuse-when-overloaded.ts';
 import { probeDatabase } from './database-probe.ts';
 import { drain } from './drain.ts';
 import { createEntrance } from './entrance.ts';
@@ -45,10 +44,15 @@ export async function startService(config: Config, log: Logger): Promise<Service
     const draining = new AbortController();
     const options = {
       service: createIepService(db),
-      interceptors: [observe(log), mapErrors, endStreams(draining.signal), refuseWhenOverloaded(db), trustUserHeader],
+      interceptors: [observe(log), mapErrors, endStreams(draining.signal), trustUserHeader],
       deadlines: config.deadlines,
       // One, as the process has one event loop.
-      enter: createEntrance(createTurnGate(), draining.signal, log),
+      enter: createEntrance({
+        passGate: createTurnGate(),
+        isOverloaded: (deadline) => db.isOverloaded(deadline),
+        draining: draining.signal,
+        log,
+      }),
       log,
     };
     const grpc = await openGrpcListener(config.host, config.grpcPort, options);

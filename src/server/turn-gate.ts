@@ -1,13 +1,14 @@
 import { setImmediate } from 'node:timers/promises';
+import { createPaceGauge, isTooLong } from '../persistence/delay.ts';
 
 /** What requests may take of one turn of the event loop, before what the database has answered is looked at. */
 const SHARE_MS = 2;
 /**
- * The requests of a client come in in the order of their arrival. When the first in line has waited for the lesser share of
- * its time, that order serves nobody: each would be late when its turn comes. Then the last one is served first, as it has
- * the most time left. One that has waited for the greater share would not be done in time, and is refused.
+ * A call is turned away on arrival where it would wait for longer than the lesser share of its time: what waits for long is
+ * copied by every collection, at the cost of those that are let in. One that has waited for the greater share all the same
+ * would not be done in time, and is refused.
  */
-const PATIENCE = { inOrder: 0.25, atAll: 0.5 };
+const PATIENCE = { onArrival: 0.1, atAll: 0.5 };
 
 /** What may wait, over all clients. */
 export interface GateLimits {
@@ -27,8 +28,7 @@ export interface GateCall {
 }
 
 interface Waiting {
-  /** Both in milliseconds since 1970. */
-  readonly lateAt: number;
+  /** In milliseconds since 1970. */
   readonly refusedAt: number;
   readonly enter: (isIn: boolean) => void;
 }
@@ -45,19 +45,25 @@ export function createTurnGate(limits: GateLimits = LIMITS): (call: GateCall) =>
   /** What waits, by client, in the order in which it is their turn. */
   const lines = new Map<unknown, Waiting[]>();
   const held = { calls: 0, bytes: 0 };
+  const pace = createPaceGauge();
   let isTurning = false;
   let shareEnds = 0;
 
   function admitNext(): void {
     const [[client, line]] = lines as Iterable<[unknown, Waiting[]]> as [[unknown, Waiting[]]];
-    const now = Date.now();
-    const first = line[0]!;
-    const next = now > first.lateAt && now <= first.refusedAt ? line.pop() : line.shift();
+    const { refusedAt, enter } = line.shift()!;
     lines.delete(client);
     if (line.length > 0) {
       lines.set(client, line);
     }
-    next!.enter(now <= next!.refusedAt);
+    enter(Date.now() <= refusedAt);
+    pace.note(1);
+  }
+
+  /** How long a call of the client would wait, about: clients take turns. */
+  function expectedMs(client: unknown): number {
+    const place = (lines.get(client)?.length ?? 0) + 1;
+    return lines.values().reduce((calls, line) => calls + Math.min(line.length, place), 0) * pace.read();
   }
 
   async function turn(): Promise<void> {
@@ -74,13 +80,15 @@ export function createTurnGate(limits: GateLimits = LIMITS): (call: GateCall) =>
 
   async function wait({ client, deadline = Infinity, bytes }: GateCall): Promise<boolean> {
     const now = Date.now();
-    const after = (share: number) => now + (deadline - now) * share;
     const line = lines.get(client) ?? [];
+    if (lines.size === 0) {
+      pace.begin();
+    }
     lines.set(client, line);
     held.calls++;
     held.bytes += bytes;
     const isIn = await new Promise<boolean>((enter) =>
-      line.push({ lateAt: after(PATIENCE.inOrder), refusedAt: after(PATIENCE.atAll), enter }),
+      line.push({ refusedAt: now + (deadline - now) * PATIENCE.atAll, enter }),
     );
     held.calls--;
     held.bytes -= bytes;
@@ -96,6 +104,9 @@ export function createTurnGate(limits: GateLimits = LIMITS): (call: GateCall) =>
     if (lines.size === 0 && performance.now() < shareEnds) {
       return true;
     }
-    return held.calls < limits.calls && held.bytes + call.bytes <= limits.bytes && wait(call);
+    const isFull = held.calls >= limits.calls || held.bytes + call.bytes > limits.bytes;
+    const queuedAt = Date.now();
+    const { client, deadline = Infinity } = call;
+    return !isFull && !isTooLong(expectedMs(client), { queuedAt, deadline }, PATIENCE.onArrival) && wait(call);
   };
 }
