@@ -1,4 +1,4 @@
-import { describe, expect, it } from 'vitest';
+import { describe, expect, it, vi } from 'vitest';
 import { createTurnGate, type GateCall } from '../src/server/turn-gate.ts';
 
 /** Keeps the event loop busy for longer than requests may take of one turn, as reading a large request does. */
@@ -48,17 +48,19 @@ describe('the gate', () => {
     expect(order.filter((call) => call.startsWith('flood'))).toEqual(numbers(50).map((index) => `flood ${index}`));
   });
 
-  it('lets the last call in first once the first has waited for a quarter of its time', async () => {
+  it('turns a call away on arrival that would wait for a tenth of its time', async () => {
     const { send, order } = openGate();
-    const { done } = await send('flood', 60, 600);
-    await done;
-    const turned = order.indexOf('flood 59');
-    expect(turned).toBeGreaterThan(1);
-    expect(turned).toBeLessThan(56);
-    expect(order).toEqual([
-      ...numbers(turned).map((index) => `flood ${index}`),
-      ...numbers(60 - turned).map((index) => `flood ${59 - index}`),
-    ]);
+    const flood = await send('flood', 250, 60_000);
+    await vi.waitUntil(() => order.length >= 150, { interval: 1 });
+    const hurried = await send('flood', 1, 1000);
+    await hurried.done;
+    expect(order.at(-1)).toBe('flood 0 refused');
+    expect(order.length).toBeLessThan(200);
+    // It would not wait as long, since clients take turns.
+    const calm = await send('calm', 1, 1000);
+    await Promise.all([flood.done, calm.done]);
+    expect(order).toContain('calm 0');
+    expect(order.filter((call) => call.endsWith('refused'))).toEqual(['flood 0 refused']);
   });
 
   it('refuses a call that has waited for half of its time', async () => {

@@ -36,7 +36,7 @@ function workshop(total: number, limits: Partial<LaneLimits> = {}, shared = tota
     ends[batch]?.(left);
     await turns();
   };
-  return { batches, waiting, enqueue, cancel, finish };
+  return { batches, waiting, enqueue, cancel, finish, waitMs: () => lanes.waitMs() };
 }
 
 describe('write lanes', () => {
@@ -69,6 +69,28 @@ describe('write lanes', () => {
     enqueue('h1');
     await finish(3);
     expect(batches.slice(4)).toEqual([['g1', 'h1']]);
+  });
+
+  it('tell how long one waits by what is before it, unless others start at once', async () => {
+    vi.useFakeTimers({ toFake: ['Date'] });
+    onTestFinished(() => void vi.useRealTimers());
+    const { enqueue, finish, waitMs } = workshop(2, {}, 1);
+    for (let job = 0; job < 300; job++) {
+      enqueue('a', { queuedAt: Date.now() });
+    }
+    expect(waitMs()).toBe(0);
+    vi.advanceTimersByTime(200);
+    await finish(0);
+    // What those have waited who start now, as long as there is no pace.
+    expect(waitMs()).toBe(200);
+    for (const batch of [1, 2]) {
+      vi.advanceTimersByTime(200);
+      await finish(batch);
+    }
+    // 129 in 600 ms, and 107 that wait.
+    expect(waitMs()).toBeCloseTo((107 * 600) / 129);
+    enqueue('b', { queuedAt: Date.now(), kind: undefined });
+    expect(waitMs()).toBe(0);
   });
 
   it('do not wait for a batch that is stuck', () => {

@@ -5,7 +5,7 @@ import type { SqlFragments } from './dialects/dialect.ts';
 export interface AppendedRows {
   /**
    * Adds a row that the work does not change again. The flush inserts it, after what the entities ask for, with the others
-   * of its table by one statement; that costs a tenth of what an entity does.
+   * of its table by one statement; that costs a fraction of what an entity does.
    */
   readonly append: <Entity extends object>(table: EntityName<Entity>, row: RequiredEntityData<Entity>) => void;
   /** Writes what is to be written so far, for work that reads it again. The rest is written at the end. */
@@ -18,7 +18,7 @@ export function createAppendedRows(em: EntityManager, sql: SqlFragments): Append
   const rowsOf = new Map<EntityName<object>, Row[]>();
   const platform = em.getPlatform();
 
-  /** As one JSON array, which the database takes apart: to write each value as a constant of its own takes several times as long. */
+  /** As one JSON array, which the database takes apart: to write each value as a constant of its own takes twice as long. */
   async function insert(entity: EntityName<object>, rows: readonly Row[]): Promise<void> {
     const { tableName, props } = em.getMetadata().get(entity);
     const columns = props

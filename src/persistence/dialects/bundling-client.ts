@@ -32,16 +32,16 @@ export class BundlingClient extends Client {
     const waiting = this.#waiting;
     this.#waiting = [];
     this.#inTransaction &&= sql !== 'commit' && sql !== 'rollback';
-    if (waiting.length === 0) {
+    const isTogether = sql.startsWith(TOGETHER);
+    if (waiting.length === 0 && !isTogether) {
       return this.#send(sql, parameters);
     }
     if (sql === 'rollback') {
       return waiting[0]!.startsWith(BEGIN) ? NO_RESULT : this.#send(sql);
     }
-    const results = (await this.#send([...waiting, sql].join('; '))) as Result[];
-    return sql.startsWith(TOGETHER)
-      ? { ...NO_RESULT, rows: results.slice(waiting.length).map(({ rows }) => rows) }
-      : results.at(-1);
+    // The driver answers a list where there are several statements.
+    const results = [await this.#send([...waiting, sql].join('; '))].flat() as Result[];
+    return isTogether ? { ...NO_RESULT, rows: results.slice(waiting.length).map(({ rows }) => rows) } : results.at(-1);
   }) as never;
 
   /**

@@ -37,7 +37,7 @@ export interface LockPatience {
   readonly timeoutMs: number;
 }
 
-export interface LockedChains {
+interface LockedChains {
   /** The database's time when they were locked. */
   readonly now: Date;
   /** Keys of the locked chains. */
