@@ -25,15 +25,15 @@ export function createAppendedRows(em: EntityManager, sql: SqlFragments): Append
       .filter(({ persist }) => persist !== false)
       .map(({ name, fieldNames }) => [name, fieldNames[0]!] as const);
     const names = columns.map(([, column]) => column);
-    const records = rows.map((row) =>
-      Object.fromEntries(
-        columns.map(([name, column]) => {
-          // Left out, which says the same, where it is null.
-          const value = row[name] ?? undefined;
-          return [column, value instanceof Date ? platform.processDateProperty(value) : value];
-        }),
-      ),
-    );
+    const records = rows.map((row) => {
+      const record: Record<string, unknown> = {};
+      for (const [name, column] of columns) {
+        // Left out, which says the same, where it is null.
+        const value = row[name] ?? undefined;
+        record[column] = value instanceof Date ? platform.processDateProperty(value) : value;
+      }
+      return record;
+    });
     await em.execute(
       `insert into ${tableName} (${names.join(', ')}) select ${names.join(', ')} from ${sql.records(tableName, names)}`,
       [JSON.stringify(records)],

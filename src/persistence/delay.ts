@@ -64,7 +64,7 @@ export function createPaceGauge(now: () => number = Date.now) {
   }
 
   return {
-    /** There is something to do after there was nothing: that time is no job's. */
+    /** Something waits after nothing did: the time before is no job's. */
     begin,
     note(jobs: number): void {
       done += jobs;

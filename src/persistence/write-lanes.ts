@@ -266,7 +266,7 @@ export function createWriteLanes<Job extends LaneJob>(
       ) {
         throw new StorageError('OVERLOADED', { cause: 'queue' });
       }
-      if (lanes.size === 0) {
+      if (jobs === 0) {
         pace.begin();
       }
       count([job]);
