@@ -6,6 +6,7 @@ import { InvalidRun } from '../bench/invalid-run.ts';
 import type { Call } from '../bench/load/statistics.ts';
 import { OptionError, readOptions } from '../bench/options.ts';
 import { type Outcome, stateOf, verdictOf } from '../bench/outcome.ts';
+import { pressedOf } from '../bench/probes/goodput.ts';
 import { curveOf } from '../bench/probes/memory-curve.ts';
 import { rateBetween, spansWith } from '../bench/probes/storm-span.ts';
 import { isRetry } from '../bench/target/watch-service.ts';
@@ -127,6 +128,27 @@ describe('a storm', () => {
 
   it('has the rate that it had while the others called', () => {
     expect(rateBetween(calls(0, 30_000, 10), victims)).toBeCloseTo(100, 0);
+  });
+});
+
+describe('what is done under pressure', () => {
+  const window = { pressedSeconds: 4, settlingSeconds: 1 };
+  const ended = (status: string, endMs: number, latencyMs = 10): Call => ({ status, endMs, latencyMs });
+
+  it('counts what succeeds after it has settled, and until no more is begun', () => {
+    const calls = [
+      ended('OK', 10),
+      ended('OK', 999),
+      ...[1000, 2000, 2001, 3000, 3500, 3999].map((endMs) => ended('OK', endMs, 500)),
+      ended('ResourceExhausted', 2000),
+      ended('OK', 4000, 2000),
+    ];
+    expect(pressedOf(calls, window)).toEqual({ goodput: 2, p99Ms: 2000, answered: 1 });
+  });
+
+  it('leaves out what the service did not answer', () => {
+    const calls = [ended('DeadlineExceeded', 10), ended('Unavailable', 2000), ended('ResourceExhausted', 3000)];
+    expect(pressedOf(calls, window)).toEqual({ goodput: 0, p99Ms: Infinity, answered: 1 / 3 });
   });
 });
 

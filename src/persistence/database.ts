@@ -65,7 +65,7 @@ export interface Database {
 }
 
 /** What is turned away unread costs the least, so it is sooner than what a lane turns away. */
-const UNREAD_PATIENCE = 0.1;
+const UNREAD_PATIENCE = 0.15;
 
 /** Throws the driver's error when the database cannot be reached, and an error that says so when it lacks tables. */
 export async function openDatabase(options: DatabaseOptions): Promise<Database> {

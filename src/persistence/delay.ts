@@ -17,6 +17,16 @@ export function isTooLong(
   return delayMs > Math.max(SHORT_MS, (deadline - queuedAt) * patience);
 }
 
+/**
+ * A wait as it is foreseen, no longer than some times what those who start now have waited: at the beginning of a burst the
+ * pace is that of its slow start.
+ */
+export function foreseenMs(waiting: number, msPerJob: number, waitedMs: number): number {
+  return Math.min(waiting * msPerJob, FORESIGHT * waitedMs);
+}
+
+const FORESIGHT = 4;
+
 const WINDOW_MS = 100;
 
 /** The least delay of the last one to two windows: what is left of a queue that a burst has made is no overload. */

@@ -8,7 +8,7 @@
  */
 import { setImmediate } from 'node:timers/promises';
 import { createCompany, pauseAfter } from './company.ts';
-import { createDelayGauge, createPaceGauge, isTooLong, SHORT_MS } from './delay.ts';
+import { createDelayGauge, createPaceGauge, foreseenMs, isTooLong, SHORT_MS } from './delay.ts';
 import { StorageError } from './errors.ts';
 
 export interface LaneJob {
@@ -253,7 +253,7 @@ export function createWriteLanes<Job extends LaneJob>(
     waitMs() {
       const delayMs = delay.read();
       // What those have waited who start now is known too late: as much again has come meanwhile.
-      return delayMs > SHORT_MS ? jobs * pace.read() || delayMs : 0;
+      return delayMs > SHORT_MS ? foreseenMs(jobs, pace.read(), delayMs) || delayMs : 0;
     },
     enqueue(name, job) {
       const lane = lanes.get(name);

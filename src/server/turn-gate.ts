@@ -1,5 +1,5 @@
 import { setImmediate } from 'node:timers/promises';
-import { createPaceGauge, isTooLong } from '../persistence/delay.ts';
+import { createPaceGauge, foreseenMs, isTooLong } from '../persistence/delay.ts';
 
 /** What requests may take of one turn of the event loop, before what the database has answered is looked at. */
 const SHARE_MS = 2;
@@ -28,7 +28,8 @@ export interface GateCall {
 }
 
 interface Waiting {
-  /** In milliseconds since 1970. */
+  /** Both in milliseconds since 1970. */
+  readonly queuedAt: number;
   readonly refusedAt: number;
   readonly enter: (isIn: boolean) => void;
 }
@@ -60,10 +61,14 @@ export function createTurnGate(limits: GateLimits = LIMITS): (call: GateCall) =>
     pace.note(1);
   }
 
-  /** How long a call of the client would wait, about: clients take turns. */
+  /** How long a call of the client would wait, about: clients take turns, so one without a line waits for one. */
   function expectedMs(client: unknown): number {
-    const place = (lines.get(client)?.length ?? 0) + 1;
-    return lines.values().reduce((calls, line) => calls + Math.min(line.length, place), 0) * pace.read();
+    const own = lines.get(client);
+    if (own === undefined) {
+      return 0;
+    }
+    const before = lines.values().reduce((calls, line) => calls + Math.min(line.length, own.length + 1), 0);
+    return foreseenMs(before, pace.read(), Date.now() - own[0]!.queuedAt);
   }
 
   async function turn(): Promise<void> {
@@ -88,7 +93,7 @@ export function createTurnGate(limits: GateLimits = LIMITS): (call: GateCall) =>
     held.calls++;
     held.bytes += bytes;
     const isIn = await new Promise<boolean>((enter) =>
-      line.push({ refusedAt: now + (deadline - now) * PATIENCE.atAll, enter }),
+      line.push({ queuedAt: now, refusedAt: now + (deadline - now) * PATIENCE.atAll, enter }),
     );
     held.calls--;
     held.bytes -= bytes;
