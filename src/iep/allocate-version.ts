@@ -39,9 +39,8 @@ const ofHead = (column: string) => `(
 ) as ${column}`;
 
 /**
- * One row for each chain. The subqueries run once for each row, whatever the planner knows of the tables:
- * of a join it may make one that reads the whole district. The head is the end of its key, so that a long history costs
- * what a short one does.
+ * One row for each chain. The subqueries run once for each row, whatever the planner knows of the tables: of a join it may
+ * make one that reads the whole district. The head is the end of its key, so that a long history costs what a short one does.
  */
 const headsQuery = (sql: SqlFragments) => `
   select

@@ -17,15 +17,15 @@ export function isTooLong(
   return delayMs > Math.max(SHORT_MS, (deadline - queuedAt) * patience);
 }
 
+const FORESIGHT = 4;
+
 /**
- * A wait as it is foreseen, no longer than some times what those who start now have waited: at the beginning of a burst the
+ * A wait as it is foreseen, no longer than so many times what those who start now have waited: at the beginning of a burst the
  * pace is that of its slow start.
  */
 export function foreseenMs(waiting: number, msPerJob: number, waitedMs: number): number {
   return Math.min(waiting * msPerJob, FORESIGHT * waitedMs);
 }
-
-const FORESIGHT = 4;
 
 const WINDOW_MS = 100;
 

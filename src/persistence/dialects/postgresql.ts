@@ -75,8 +75,10 @@ const CHAIN_KEY = `hashtextextended('iep:' || ?, 0)`;
 /** A statement that locks chains, and what its answer says: the keys of those that it has locked. */
 interface ChainLock {
   readonly query: Query;
-  readonly lockedBy: (rows: readonly LockRow[]) => Iterable<string>;
+  readonly lockedBy: (rows: readonly LockRow[]) => readonly string[];
 }
+
+type LockChains = (chains: readonly Chain[], patience: LockPatience) => ChainLock;
 
 function lockByAdvisory(chains: readonly Chain[], { mayWait, timeoutMs }: LockPatience): ChainLock {
   const keys = chains.map(chainKey).sort();
@@ -115,7 +117,7 @@ function lockNothing(chains: readonly Chain[], { timeoutMs }: LockPatience): Cha
   };
 }
 
-const LOCKS = { advisory: lockByAdvisory, row: lockByRow, none: lockNothing } satisfies Record<VersionLock, unknown>;
+const LOCKS: Record<VersionLock, LockChains> = { advisory: lockByAdvisory, row: lockByRow, none: lockNothing };
 
 /** By one message. */
 async function askTogether(em: EntityManager, queries: readonly Query[]): Promise<Rows[]> {
