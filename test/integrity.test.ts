@@ -57,11 +57,22 @@ describeOnBoth('integrity', (backend) => {
       ['a parent of version 1', { academic_year: '2026-2027', parent_version_id: randomUUIDv7() }],
       ['a version below 1', { version: 0 }],
       ['years that are not consecutive', { academic_year: '2025-2027' }],
+      ['years that are no numbers', { academic_year: '202x-202y' }],
+      ['years of too many digits', { academic_year: '02025-2026' }],
       ['an unknown status', { status: 'LOST', academic_year: '2026-2027' }],
       ['an unknown kind', { kind: 'DRAFT', academic_year: '2026-2027' }],
     ])('refuses %s', async (_what, changes) => {
       const { id } = await newIep(service.client, studentId);
       await expect(insertCopy('ieps', id, { id: randomUUIDv7(), ...changes })).rejects.toThrow(/check/i);
+    });
+
+    it.each(['', 'a b', 'a\n', 'é', 'k'.repeat(65)])('refuses the goal key %j', async (goal_key) => {
+      const chain = { studentId, academicYear: YEAR };
+      const { iep } = await service.client.createIep({ ...chain, goals: [{ goalText: 'Reads' }] });
+      const { id } = iep!.goals[0]!;
+      const copy = { id: randomUUIDv7(), lineage_id: randomUUIDv7(), goal_key };
+      await expect(insertCopy('goals', id, copy)).rejects.toThrow(/check/i);
+      await insertCopy('goals', id, { ...copy, goal_key: `-_${'Az9'.repeat(20)}` });
     });
 
     it.each([

@@ -129,16 +129,23 @@ describeOnBoth('a flood of calls that are due soon', (backend) => {
   it('is answered whole, and told of in the log', async () => {
     const client = openRawClient(service.grpcUrl);
     const chain = { studentId: randomUUID(), academicYear: YEAR };
-    const answers = await Promise.all(Array.from({ length: 1000 }, () => client.createIep(chain)));
+    const answers: Answer[] = [];
+    const refused = () => answers.filter(({ reason }) => reason === 'OVERLOADED');
+    // Those that were let in first have a line each.
+    const others = () => refused().length - toldOneByOne();
+    // A client that got little of the processor may have sent them no faster than they were done.
+    await vi.waitUntil(
+      async () => {
+        answers.push(...(await Promise.all(Array.from({ length: 1000 }, () => client.createIep(chain)))));
+        return others() > 0;
+      },
+      { timeout: 20_000 },
+    );
     client.close();
 
-    const refused = answers.filter(({ reason }) => reason === 'OVERLOADED');
     expect(answers.filter(({ committed }) => committed === undefined)).toEqual([]);
-    expect(refused.filter(({ tellsWhenToRetry }) => !tellsWhenToRetry)).toEqual([]);
-    // Those that were let in first have a line each.
-    const others = refused.length - toldOneByOne();
-    expect(others).toBeGreaterThan(0);
-    await vi.waitUntil(() => toldTogether() >= others, { timeout: 5000 });
-    expect(toldTogether()).toBe(others);
+    expect(refused().filter(({ tellsWhenToRetry }) => !tellsWhenToRetry)).toEqual([]);
+    await vi.waitUntil(() => toldTogether() >= others(), { timeout: 5000 });
+    expect(toldTogether()).toBe(others());
   });
 });

@@ -27,16 +27,10 @@ export interface ChainHeads {
 interface HeadRow {
   readonly key: string;
   readonly known: string | null;
-  readonly id: string | null;
-  readonly version: number;
-  readonly create_time: string | number | Date;
+  readonly head: string | null;
 }
 
-const ofHead = (column: string) => `(
-  select ${column} from ieps
-  where district_id = wanted.district_id and student_id = wanted.student_id and academic_year = wanted.academic_year
-  order by version desc limit 1
-) as ${column}`;
+const HEAD_COLUMNS = ['id', 'version', 'create_time'];
 
 /**
  * One row for each chain. The subqueries run once for each row, whatever the planner knows of the tables: of a join it may
@@ -46,8 +40,25 @@ const headsQuery = (sql: SqlFragments) => `
   select
     wanted.key,
     (select id from students where district_id = wanted.district_id and id = wanted.student_id) as known,
-    ${ofHead('id')}, ${ofHead('version')}, ${ofHead('create_time')}
+    cast((
+      select ${sql.jsonRows(HEAD_COLUMNS, 'version')} from (
+        select ${HEAD_COLUMNS.join(', ')} from ieps
+        where district_id = wanted.district_id and student_id = wanted.student_id
+          and academic_year = wanted.academic_year
+        order by version desc limit 1
+      ) as latest
+    ) as text) as head
   from ${sql.jsonTable('wanted', { key: 'text', district_id: 'text', student_id: 'uuid', academic_year: 'text' })}`;
+
+/** What was read as `head`; undefined for a chain without a version. */
+function headOf(column: string | null): Head | undefined {
+  const [values] = JSON.parse(column ?? '[]') as [string, number, string | number][];
+  if (values === undefined) {
+    return undefined;
+  }
+  const [id, version, createTime] = values;
+  return { id, version, createTime: new Date(createTime) };
+}
 
 /**
  * Asks for the heads of chains. A place belongs to the caller alone when the chain is locked in a statement before: the read
@@ -72,9 +83,9 @@ export function askForHeads(sql: SqlFragments, chains: readonly Chain[]): Query 
 export function headsOf(answer: Rows, now: Date): ChainHeads {
   /** Undefined for a chain without a version, absent for a student who is not there. */
   const heads = new Map<string, Head | undefined>();
-  for (const { key, known, id, version, create_time: createTime } of answer as readonly HeadRow[]) {
+  for (const { key, known, head } of answer as readonly HeadRow[]) {
     if (known !== null) {
-      heads.set(key, id === null ? undefined : { id, version, createTime: new Date(createTime) });
+      heads.set(key, headOf(head));
     }
   }
   return {

@@ -211,6 +211,6 @@ function rowOf(
 
 /** About what a creation adds to its unit of work. */
 function bytesOf({ content, goals, basedOnIepId }: CreateIepCommand): number {
-  const given = JSON.stringify(content).length + goals.reduce((sum, goal) => sum + JSON.stringify(goal).length, 0);
+  const given = JSON.stringify([content, goals]).length;
   return basedOnIepId === undefined ? given : given + BASE_BYTES;
 }

@@ -40,27 +40,26 @@ export function beginCall(
   method: DescMethod,
   deadline: number | undefined,
 ): HandlerContext & AbortableContext {
-  const canceller = new AbortController();
-  // Fires after every call; once there is a reply nobody listens any more.
-  (call as UnaryCall).on('cancelled', () => canceller.abort(GONE));
-  if (call.cancelled) {
-    canceller.abort(GONE);
-  }
   const contextValues = createContextValues();
   if (deadline !== undefined) {
     contextValues.set(deadlineKey, deadline);
   }
-  return createHandlerContext({
+  const context = createHandlerContext({
     service: IEPService,
     method,
     protocolName: 'grpc',
     requestMethod: 'POST',
     url: `http://localhost/${IEPService.typeName}/${method.name}`,
     ...(deadline !== undefined && { timeoutMs: deadline - Date.now() }),
-    requestSignal: canceller.signal,
     requestHeader: headersOf(call.metadata),
     contextValues,
   });
+  // Fires after every call; once there is a reply nobody listens any more.
+  (call as UnaryCall).on('cancelled', () => context.abort(GONE));
+  if (call.cancelled) {
+    context.abort(GONE);
+  }
+  return context;
 }
 
 interface AbortableContext {

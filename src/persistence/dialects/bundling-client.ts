@@ -1,4 +1,5 @@
 import { Client, type QueryResult as Result } from 'pg';
+import { CopyingQuery, isCopy } from './copying-query.ts';
 
 const BEGIN = 'start transaction ';
 const NO_RESULT = { command: '', rowCount: null, rows: [] };
@@ -34,13 +35,14 @@ export class BundlingClient extends Client {
     this.#inTransaction &&= sql !== 'commit' && sql !== 'rollback';
     const isTogether = sql.startsWith(TOGETHER);
     if (waiting.length === 0 && !isTogether) {
-      return this.#send(sql, parameters);
+      return this.#send((done) => super.query(sql, parameters as never, done));
     }
     if (sql === 'rollback') {
-      return waiting[0]!.startsWith(BEGIN) ? NO_RESULT : this.#send(sql);
+      return waiting[0]!.startsWith(BEGIN) ? NO_RESULT : this.#send((done) => super.query(sql, done));
     }
     // The driver answers a list where there are several statements.
-    const results = [await this.#send([...waiting, sql].join('; '))].flat() as Result[];
+    const query = (done: Done) => super.query(new CopyingQuery([...waiting, sql], done) as never);
+    const results = [await this.#send(query)].flat() as Result[];
     return isTogether ? { ...NO_RESULT, rows: results.slice(waiting.length).map(({ rows }) => rows) } : results.at(-1);
   }) as never;
 
@@ -48,15 +50,15 @@ export class BundlingClient extends Client {
    * By a callback. For a promise of its own the driver would make one and put it into the query afterwards, and a function
    * that is assigned to a property is made among the old objects: each result would stay until the next full collection.
    */
-  #send(sql: string, parameters?: unknown[]): Promise<unknown> {
+  #send(query: (done: Done) => void): Promise<unknown> {
     const { promise, resolve, reject } = Promise.withResolvers<unknown>();
-    super.query(sql, parameters as never, (error: Error | null, result: unknown) =>
-      error === null ? resolve(result) : reject(error),
-    );
+    query((error, result) => (error === null ? resolve(result) : reject(error)));
     return promise;
   }
 }
 
+type Done = (error: Error | null, result: unknown) => void;
+
 /** False for some that do not, when a value has the word. What selects no columns is there for its locks. */
 const answersNoRows = (sql: string) =>
-  sql.startsWith('select from ') || (sql.startsWith('insert into ') && !sql.includes(' returning '));
+  isCopy(sql) || sql.startsWith('select from ') || (sql.startsWith('insert into ') && !sql.includes(' returning '));

@@ -46,7 +46,7 @@ interface LockedChains {
   readonly answers: readonly Rows[];
 }
 
-/** A statement that reads, with a `?` for each of its parameters. */
+/** A statement, with a `?` for each of its parameters. */
 export interface Query {
   readonly sql: string;
   readonly params: readonly unknown[];
@@ -60,8 +60,12 @@ export interface SqlFragments {
   readonly includes: (column: string) => string;
   /** A table of the objects in the JSON array that is its one parameter; `columns` are their fields, with their types. */
   readonly jsonTable: (name: string, columns: Readonly<Record<string, string>>) => string;
-  /** The rows of a table that stand, by column, in the JSON array that is its one parameter. */
-  readonly records: (table: string, columns: readonly string[]) => string;
+  /** Adds rows to a table; each is an object with values by column, null where there is none. Objects in it are JSON. */
+  readonly append: (
+    table: string,
+    columns: readonly string[],
+    rows: readonly Readonly<Record<string, unknown>>[],
+  ) => Query;
   /** Aggregates rows into a JSON array of arrays, each with the columns of a row; of no rows, null or an empty one. */
   readonly jsonRows: (columns: readonly string[], orderBy: string) => string;
   /** Such an array as a part of another one: what comes out of a subquery may be taken for a string. */

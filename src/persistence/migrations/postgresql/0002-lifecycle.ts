@@ -84,7 +84,7 @@ export class Lifecycle extends Migration {
 const APPEND_ONLY = ['progress_notes', 'events', 'event_comments'];
 
 /** From these on a version is as it is. */
-const FROZEN = `('APPROVED', 'ACTIVE', 'SUPERSEDED', 'ENDED', 'DISCARDED')`;
+export const FROZEN = `('APPROVED', 'ACTIVE', 'SUPERSEDED', 'ENDED', 'DISCARDED')`;
 const STEPS = `(('APPROVED', 'ACTIVE'), ('APPROVED', 'DISCARDED'), ('ACTIVE', 'SUPERSEDED'), ('ACTIVE', 'ENDED'))`;
 /** All but status, update_time and row_version. A value of type json can only be compared as text. */
 const FROZEN_COLUMNS = [

@@ -1,0 +1,71 @@
+/** Rows behind a COPY: as PostgreSQL reads them, and what becomes of them where a statement before fails. */
+import * as fc from 'fast-check';
+import { Client, type QueryResult } from 'pg';
+import { afterAll, afterEach, beforeAll, beforeEach, expect, it } from 'vitest';
+import { copyField, copyRows, CopyingQuery } from '../src/persistence/dialects/copying-query.ts';
+import { postgresql } from './support/databases.ts';
+import type { TestDatabase } from './support/sql.ts';
+
+const aPart = fc.oneof(fc.constantFrom('\\', '\\.', '\\N', '\n', '\r', '\t', '\\n', "'", '"', ';\n', 'é'), fc.string());
+const aText = fc.array(aPart).map((parts) => parts.join('').replaceAll('\0', ''));
+const aRow = fc.record({ number: fc.integer({ min: 0, max: 2 ** 31 - 1 }), text: fc.option(aText), doc: fc.object() });
+let database: TestDatabase;
+let client: Client;
+
+beforeAll(async () => {
+  database = await postgresql.create();
+  client = new Client({ connectionString: database.url });
+  await client.connect();
+});
+afterAll(async () => {
+  await client.end();
+  await database.drop();
+});
+beforeEach(() => client.query('create temporary table copied (number integer, text text, doc json)'));
+afterEach(() => client.query('drop table copied'));
+
+const send = (...statements: string[]) =>
+  new Promise<QueryResult[]>((resolve, reject) => {
+    const done = (error: Error | null, result: unknown) =>
+      error === null ? resolve([result].flat() as QueryResult[]) : reject(error);
+    client.query(new CopyingQuery(statements, done) as never);
+  });
+const copyOf = (...rows: unknown[][]) => {
+  const columns = ['number', 'text', 'doc'].slice(0, rows[0]!.length);
+  const lines = rows.map((row) => row.map(copyField).join('\t'));
+  return copyRows('copied', columns, lines);
+};
+const numbers = async () => (await client.query('select number from copied order by number')).rows as unknown[];
+
+it('are what they were', async () => {
+  await fc.assert(
+    fc.asyncProperty(fc.array(aRow, { minLength: 1, maxLength: 5 }), async (rows) => {
+      const copy = copyOf(...rows.map(({ number, text, doc }) => [number, text, doc]));
+      const [, copied, all] = await send('truncate copied', copy, 'select number, text, doc::text from copied');
+      expect(copied).toMatchObject({ command: 'COPY', rowCount: rows.length });
+      expect(all!.rows).toEqual(rows.map((row) => ({ ...row, doc: JSON.stringify(row.doc) })));
+    }),
+  );
+});
+
+it('follow each other, with other statements between and behind them', async () => {
+  const results = await send(
+    copyOf([1]),
+    'select 7 as seven',
+    copyOf([2], [3]),
+    'select count(*)::integer from copied',
+  );
+  expect(results.map(({ rows }) => rows)).toEqual([[], [{ seven: 7 }], [], [{ count: 3 }]]);
+});
+
+it.each([
+  ['a statement before them', ['select 1 / 0', copyOf([1])], '22012'],
+  ['a row of theirs', [copyOf([1], ['x'], [2]), copyOf([3])], '22P02'],
+  ['a row of the second', [copyOf([1]), copyOf(['x'])], '22P02'],
+  ['the table', [copyOf([1]).replace('copied', 'nothing'), copyOf([2])], '42P01'],
+])('are passed over where %s fails', async (_what, statements, code) => {
+  await expect(send(...statements)).rejects.toMatchObject({ code });
+  expect(await numbers()).toEqual([]);
+  await send(copyOf([4]));
+  expect(await numbers()).toEqual([{ number: 4 }]);
+});
