@@ -8,7 +8,7 @@ import {
   type Message,
   type MessageShape,
 } from '@bufbuild/protobuf';
-import { BinaryReader } from '@bufbuild/protobuf/wire';
+import { BinaryReader, WireType } from '@bufbuild/protobuf/wire';
 import { type Struct, StructSchema, type Value } from '@bufbuild/protobuf/wkt';
 import { Refusal } from '../iep/errors.ts';
 
@@ -78,10 +78,10 @@ function bytesOf({ number: wanted }: DescField, bytes: Uint8Array): Uint8Array {
     if (number === wanted) {
       found.push(reader.bytes());
     } else {
-      reader.skip(wireType, number);
+      pass(reader, number, wireType);
     }
   }
-  return Buffer.concat(found);
+  return found.length === 1 ? found[0]! : Buffer.concat(found);
 }
 
 /** Field of a Struct and of a ListValue: its entries, or its Values. */
@@ -111,7 +111,7 @@ function skim(
   while (reader.pos < end) {
     const [number, wireType] = reader.tag();
     if (number !== wanted) {
-      reader.skip(wireType, number);
+      pass(reader, number, wireType);
     } else if (inner(reader, endOf(reader))) {
       return true;
     } else {
@@ -127,7 +127,7 @@ function skimValue(reader: BinaryReader, end: number): boolean {
     const [number, wireType] = reader.tag();
     isKindless &&= number > LIST;
     if (number !== STRUCT && number !== LIST) {
-      reader.skip(wireType, number);
+      pass(reader, number, wireType);
     } else if ((number === STRUCT ? skimStruct : skimList)(reader, endOf(reader))) {
       return true;
     }
@@ -135,7 +135,16 @@ function skimValue(reader: BinaryReader, end: number): boolean {
   return isKindless;
 }
 
-/** Where the message that begins here ends. */
+/** Goes past a field. The reader would make an array of what it skips. */
+function pass(reader: BinaryReader, number: number, wireType: WireType): void {
+  if (wireType === WireType.LengthDelimited) {
+    reader.pos = endOf(reader);
+  } else {
+    reader.skip(wireType, number);
+  }
+}
+
+/** Where the field of this length that begins here ends. */
 function endOf(reader: BinaryReader): number {
   const length = reader.uint32();
   return reader.pos + length;

@@ -2,15 +2,15 @@
  * Serves a Connect service implementation by @grpc/grpc-js, several times as fast as connect-node's own gRPC server, with
  * the same interceptors and the same errors.
  */
-import { create, toBinary } from '@bufbuild/protobuf';
+import { create } from '@bufbuild/protobuf';
 import { createServiceImplSpec, type MethodImplSpec, type UnaryRequest, type UnaryResponse } from '@connectrpc/connect';
 import type { MethodDefinition, sendUnaryData, UntypedServiceImplementation } from '@grpc/grpc-js';
 import { IEPService } from '../gen/iep/v1/iep_service_pb.ts';
 import { decodeBinary } from '../rpc/decode.ts';
+import { encodeBinary } from '../rpc/encode.ts';
 import {
   ANSWERED,
   beginCall,
-  bufferOf,
   deadlineOf,
   failureOf,
   entranceCallOf,
@@ -86,7 +86,7 @@ function unary({ method, impl }: UnarySpec, { interceptors, deadlines, enter }: 
         message: create(method.input),
       });
       call.sendMetadata(metadataOf(header));
-      reply(null, bufferOf(toBinary(method.output, message)), metadataOf(trailer));
+      reply(null, encodeBinary(method.output, message), metadataOf(trailer));
     } catch (thrown) {
       reply(failureOf(thrown, context));
     } finally {

@@ -1,5 +1,5 @@
 /** What unary and streaming calls of @grpc/grpc-js have in common: from its calls to Connect's, and back. */
-import { create, type DescMethod, toBinary } from '@bufbuild/protobuf';
+import { create, type DescMethod } from '@bufbuild/protobuf';
 import {
   Code,
   ConnectError,
@@ -11,6 +11,7 @@ import { Metadata, type ServerUnaryCall, type ServerWritableStream, type status 
 import { StatusSchema } from '../gen/google/rpc/status_pb.ts';
 import { IEPService } from '../gen/iep/v1/iep_service_pb.ts';
 import { deadlineKey, requestIdKey } from '../rpc/call-context.ts';
+import { encodeBinary } from '../rpc/encode.ts';
 import { toConnectError } from '../rpc/errors.ts';
 import { type Deadlines, deadlinesOf, workingTimeMs } from './deadline.ts';
 import { type EntranceCall, REFUSALS, writes } from './entrance.ts';
@@ -96,10 +97,6 @@ function statusOf(error: ConnectError) {
   return { code: error.code as number as status, details: error.rawMessage, metadata: errorMetadata(error) };
 }
 
-export function bufferOf({ buffer, byteOffset, byteLength }: Uint8Array): Buffer {
-  return Buffer.from(buffer, byteOffset, byteLength);
-}
-
 export function metadataOf(headers: Headers): Metadata {
   const metadata = new Metadata();
   headers.forEach((value, name) => metadata.set(name, value));
@@ -129,13 +126,13 @@ function errorMetadata(error: ConnectError): Metadata {
     'desc' in detail
       ? {
           typeUrl: `type.googleapis.com/${detail.desc.typeName}`,
-          value: toBinary(detail.desc, create(detail.desc, detail.value)),
+          value: encodeBinary(detail.desc, create(detail.desc, detail.value)),
         }
       : { typeUrl: `type.googleapis.com/${detail.type}`, value: detail.value },
   );
   if (details.length > 0) {
     const status = create(StatusSchema, { code: error.code, message: error.rawMessage, details });
-    metadata.set('grpc-status-details-bin', bufferOf(toBinary(StatusSchema, status)));
+    metadata.set('grpc-status-details-bin', encodeBinary(StatusSchema, status));
   }
   return metadata;
 }

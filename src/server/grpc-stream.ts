@@ -1,11 +1,11 @@
-import { create, type DescMessage, type Message, toBinary } from '@bufbuild/protobuf';
+import { create, type DescMessage, type Message } from '@bufbuild/protobuf';
 import type { MethodImplSpec, StreamRequest, StreamResponse } from '@connectrpc/connect';
 import { createAsyncIterable } from '@connectrpc/connect/protocol';
 import { decodeBinary } from '../rpc/decode.ts';
+import { encodeBinary } from '../rpc/encode.ts';
 import {
   ANSWERED,
   beginCall,
-  bufferOf,
   deadlineOf,
   failureOf,
   entranceCallOf,
@@ -91,7 +91,7 @@ function encode(schema: DescMessage, message: Message): Buffer {
   if (earlier !== undefined) {
     return earlier;
   }
-  const bytes = bufferOf(toBinary(schema, message));
+  const bytes = encodeBinary(schema, message);
   encoded.set(message, bytes);
   return bytes;
 }
