@@ -6,7 +6,7 @@ const FIRST_BYTES = 4096;
 
 interface Growing {
   buffer: Uint8Array;
-  ensureCapacity(size: number): void;
+  ensureCapacity: (this: Growing, size: number) => void;
 }
 
 /**
