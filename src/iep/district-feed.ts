@@ -3,7 +3,7 @@ import type { FeedEvent } from './feed-events.ts';
 import type { Place } from './feed-place.ts';
 
 /** Events kept for each district. */
-const RECENT_EVENTS = 1000;
+const RECENT_EVENTS = 256;
 
 /** One who follows the feed. */
 export interface Watcher {

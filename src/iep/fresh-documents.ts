@@ -11,11 +11,13 @@ export interface FreshDocuments {
   clear(): void;
 }
 
-/** How many are kept, and of which size in bytes of JSON: parsed they take several times as much. */
-const KEPT = 256;
+/** How many are kept, twice over, and of which size in bytes of JSON: parsed they take several times as much. */
+const KEPT = 128;
 const SMALL_BYTES = 16 * 1024;
 /** For how long: another process may have changed them since. */
 const FRESH_MS = 250;
+/** After so long, and as long again, they go when others come: those who wait have them, and a collection copies them. */
+const TOLD_MS = 25;
 
 /** Announces a document of about so many bytes that the unit has changed, unless it is large. */
 export function announceDocument(unit: UnitOfWork, document: IepDocument, bytes: number): void {
@@ -24,30 +26,31 @@ export function announceDocument(unit: UnitOfWork, document: IepDocument, bytes:
   }
 }
 
+interface Kept {
+  readonly document: IepDocument;
+  readonly since: number;
+}
+
 export function createFreshDocuments(): FreshDocuments {
-  /** In order of their commits. */
-  const kept = new Map<string, { readonly document: IepDocument; readonly since: number }>();
+  /** Those of now, and those before. A map that is added to and deleted from holds on to more than what is in it. */
+  let kept = { since: 0, now: new Map<string, Kept>(), before: new Map<string, Kept>() };
   return {
     keep(news) {
       const since = Date.now();
       for (const document of news as readonly IepDocument[]) {
-        kept.delete(document.iep.id);
-        kept.set(document.iep.id, { document, since });
-      }
-      for (const iepId of kept.keys()) {
-        if (kept.size <= KEPT) {
-          break;
+        if (since - kept.since > TOLD_MS || kept.now.size >= KEPT) {
+          kept = { since, now: new Map(), before: kept.now };
         }
-        kept.delete(iepId);
+        kept.now.set(document.iep.id, { document, since });
       }
     },
     find({ iepId, rpc, rowVersion }) {
-      const entry = kept.get(iepId!);
+      const entry = kept.now.get(iepId!) ?? kept.before.get(iepId!);
       // A note leaves the row version as it is.
       const hasChange =
         entry !== undefined && rpc !== 'RecordGoalProgress' && entry.document.iep.rowVersion >= rowVersion;
       return hasChange && Date.now() - entry.since <= FRESH_MS ? entry.document : undefined;
     },
-    clear: () => kept.clear(),
+    clear: () => void (kept = { since: 0, now: new Map(), before: new Map() }),
   };
 }

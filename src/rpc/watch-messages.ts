@@ -6,6 +6,7 @@ import { IepChangeType, type WatchIepsResponse, WatchIepsResponseSchema } from '
 import type { FeedEvent } from '../iep/feed-events.ts';
 import type { IepDocument } from '../iep/iep-document.ts';
 import type { WatchMessage } from '../iep/watch-ieps.ts';
+import { rememberForTurn } from '../turn-memory.ts';
 import { numberOf, toIep } from './messages.ts';
 
 const TYPES: Readonly<Record<string, IepChangeType>> = {
@@ -20,11 +21,8 @@ const TYPES: Readonly<Record<string, IepChangeType>> = {
   RecordGoalProgress: IepChangeType.PROGRESS_RECORDED,
 };
 
-/**
- * The messages that were made of a document, by their tokens. Watches of one scope that read a document together send one
- * message, which is made, and encoded, once.
- */
-const made = new WeakMap<IepDocument, Map<string, WatchIepsResponse>>();
+/** By the token: watches of one scope that read a document together send one message, which is made, and encoded, once. */
+const messagesOf = rememberForTurn((_document: IepDocument) => new Map<string, WatchIepsResponse>());
 
 export function toWatchIepsResponse({ change }: WatchMessage, resumeToken: string): WatchIepsResponse {
   if (change === undefined) {
@@ -34,18 +32,12 @@ export function toWatchIepsResponse({ change }: WatchMessage, resumeToken: strin
     });
   }
   const { event, document } = change;
-  const byToken = made.get(document) ?? new Map<string, WatchIepsResponse>();
-  made.set(document, byToken);
-  const earlier = byToken.get(resumeToken);
-  if (earlier !== undefined) {
-    return earlier;
-  }
-  const response = create(WatchIepsResponseSchema, {
-    resumeToken,
-    payload: { case: 'change', value: toChange(event, document) },
-  });
-  byToken.set(resumeToken, response);
-  return response;
+  const byToken = messagesOf(document);
+  const message =
+    byToken.get(resumeToken) ??
+    create(WatchIepsResponseSchema, { resumeToken, payload: { case: 'change', value: toChange(event, document) } });
+  byToken.set(resumeToken, message);
+  return message;
 }
 
 function toChange(event: FeedEvent, document: IepDocument) {

@@ -1,8 +1,9 @@
-import { create, type DescMessage, type Message } from '@bufbuild/protobuf';
+import { create, type Message } from '@bufbuild/protobuf';
 import type { MethodImplSpec, StreamRequest, StreamResponse } from '@connectrpc/connect';
 import { createAsyncIterable } from '@connectrpc/connect/protocol';
 import { decodeBinary } from '../rpc/decode.ts';
 import { encodeBinary } from '../rpc/encode.ts';
+import { rememberForTurn } from '../turn-memory.ts';
 import {
   ANSWERED,
   beginCall,
@@ -25,6 +26,8 @@ const UNSENT_BYTES = 64 * 1024;
 
 /** Serves a method that answers with a stream, at the pace at which its client reads. */
 export function serverStream({ method, impl }: StreamSpec, { interceptors, deadlines, enter }: ListenerOptions) {
+  // A message that goes to many is encoded once.
+  const encode = rememberForTurn((message: Message) => encodeBinary(method.output, message));
   return async (call: StreamCall): Promise<void> => {
     const deadline = deadlineOf(call, method, deadlines);
     const refusal = await enter(entranceCallOf(call, method, deadline));
@@ -52,7 +55,7 @@ export function serverStream({ method, impl }: StreamSpec, { interceptors, deadl
       call.sendMetadata(metadataOf(header));
       const write = writerTo(call, signal);
       for await (const each of message) {
-        await write(encode(method.output, each));
+        await write(encode(each));
       }
       call.end(metadataOf(trailer));
     } catch (thrown) {
@@ -81,17 +84,4 @@ function writerTo(call: StreamCall, signal: AbortSignal): (bytes: Buffer) => Pro
       await new Promise<void>((resolve) => (proceed = resolve));
     }
   };
-}
-
-/** A message that goes to many is encoded once. */
-const encoded = new WeakMap<Message, Buffer>();
-
-function encode(schema: DescMessage, message: Message): Buffer {
-  const earlier = encoded.get(message);
-  if (earlier !== undefined) {
-    return earlier;
-  }
-  const bytes = encodeBinary(schema, message);
-  encoded.set(message, bytes);
-  return bytes;
 }
