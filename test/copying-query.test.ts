@@ -2,7 +2,7 @@
 import * as fc from 'fast-check';
 import { Client, type QueryResult } from 'pg';
 import { afterAll, afterEach, beforeAll, beforeEach, expect, it } from 'vitest';
-import { copyField, copyRows, CopyingQuery } from '../src/persistence/dialects/copying-query.ts';
+import { copyRows, CopyingQuery } from '../src/persistence/dialects/copying-query.ts';
 import { postgresql } from './support/databases.ts';
 import type { TestDatabase } from './support/sql.ts';
 
@@ -30,17 +30,13 @@ const send = (...statements: string[]) =>
       error === null ? resolve([result].flat() as QueryResult[]) : reject(error);
     client.query(new CopyingQuery(statements, done) as never);
   });
-const copyOf = (...rows: unknown[][]) => {
-  const columns = ['number', 'text', 'doc'].slice(0, rows[0]!.length);
-  const lines = rows.map((row) => row.map(copyField).join('\t'));
-  return copyRows('copied', columns, lines);
-};
+const copyOf = (...rows: Readonly<Record<string, unknown>>[]) => copyRows('copied', Object.keys(rows[0]!), rows);
 const numbers = async () => (await client.query('select number from copied order by number')).rows as unknown[];
 
 it('are what they were', async () => {
   await fc.assert(
     fc.asyncProperty(fc.array(aRow, { minLength: 1, maxLength: 5 }), async (rows) => {
-      const copy = copyOf(...rows.map(({ number, text, doc }) => [number, text, doc]));
+      const copy = copyOf(...rows);
       const [, copied, all] = await send('truncate copied', copy, 'select number, text, doc::text from copied');
       expect(copied).toMatchObject({ command: 'COPY', rowCount: rows.length });
       expect(all!.rows).toEqual(rows.map((row) => ({ ...row, doc: JSON.stringify(row.doc) })));
@@ -50,22 +46,22 @@ it('are what they were', async () => {
 
 it('follow each other, with other statements between and behind them', async () => {
   const results = await send(
-    copyOf([1]),
+    copyOf({ number: 1 }),
     'select 7 as seven',
-    copyOf([2], [3]),
+    copyOf({ number: 2 }, { number: 3 }),
     'select count(*)::integer from copied',
   );
   expect(results.map(({ rows }) => rows)).toEqual([[], [{ seven: 7 }], [], [{ count: 3 }]]);
 });
 
 it.each([
-  ['a statement before them', ['select 1 / 0', copyOf([1])], '22012'],
-  ['a row of theirs', [copyOf([1], ['x'], [2]), copyOf([3])], '22P02'],
-  ['a row of the second', [copyOf([1]), copyOf(['x'])], '22P02'],
-  ['the table', [copyOf([1]).replace('copied', 'nothing'), copyOf([2])], '42P01'],
+  ['a statement before them', ['select 1 / 0', copyOf({ number: 1 })], '22012'],
+  ['a row of theirs', [copyOf({ number: 1 }, { number: 'x' }, { number: 2 }), copyOf({ number: 3 })], '22P02'],
+  ['a row of the second', [copyOf({ number: 1 }), copyOf({ number: 'x' })], '22P02'],
+  ['the table', [copyOf({ number: 1 }).replace('copied', 'nothing'), copyOf({ number: 2 })], '42P01'],
 ])('are passed over where %s fails', async (_what, statements, code) => {
   await expect(send(...statements)).rejects.toMatchObject({ code });
   expect(await numbers()).toEqual([]);
-  await send(copyOf([4]));
+  await send(copyOf({ number: 4 }));
   expect(await numbers()).toEqual([{ number: 4 }]);
 });

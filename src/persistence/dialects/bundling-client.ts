@@ -1,5 +1,5 @@
 import { Client, type QueryResult as Result } from 'pg';
-import { CopyingQuery, isCopy } from './copying-query.ts';
+import { CopyingQuery, type Done, isCopy } from './copying-query.ts';
 
 const BEGIN = 'start transaction ';
 const NO_RESULT = { command: '', rowCount: null, rows: [] };
@@ -56,8 +56,6 @@ export class BundlingClient extends Client {
     return promise;
   }
 }
-
-type Done = (error: Error | null, result: unknown) => void;
 
 /** False for some that do not, when a value has the word. What selects no columns is there for its locks. */
 const answersNoRows = (sql: string) =>

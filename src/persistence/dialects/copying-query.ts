@@ -5,11 +5,6 @@ const COPY = 'copy ';
 
 export const isCopy = (statement: string) => statement.startsWith(COPY);
 
-/** A statement that appends rows to a table; a row has the fields of COPY's text format between tabs. */
-export function copyRows(table: string, columns: readonly string[], rows: readonly string[]): string {
-  return `${COPY}${table} (${columns.join(', ')}) from stdin;\n${rows.join('\n')}\n`;
-}
-
 /** https://www.postgresql.org/docs/current/sql-copy.html#SQL-COPY-FILE-FORMATS */
 const ESCAPES: Readonly<Record<string, string>> = { '\\': '\\\\', '\n': '\\n', '\r': '\\r', '\t': '\\t' };
 
@@ -17,12 +12,22 @@ const SPECIAL = /[\\\n\r\t]/;
 const SPECIALS = new RegExp(SPECIAL, 'g');
 
 /** A value in COPY's text format. Objects are JSON. */
-export function copyField(value: unknown): string {
+function copyField(value: unknown): string {
   if (value == null) {
     return '\\N';
   }
   const text = typeof value === 'string' ? value : JSON.stringify(value);
   return SPECIAL.test(text) ? text.replaceAll(SPECIALS, (character) => ESCAPES[character]!) : text;
+}
+
+/** A statement that appends rows, each with its values by column, to a table. */
+export function copyRows(
+  table: string,
+  columns: readonly string[],
+  rows: readonly Readonly<Record<string, unknown>>[],
+): string {
+  const lines = rows.map((row) => columns.map((column) => copyField(row[column])).join('\t'));
+  return `${COPY}${table} (${columns.join(', ')}) from stdin;\n${lines.join('\n')}\n`;
 }
 
 /** What the driver's types do not tell. */
@@ -32,11 +37,11 @@ interface CopyConnection {
   sendCopyFromChunk(chunk: Buffer): void;
   endCopyFrom(): void;
 }
-type Callback = (error: Error | null, result: unknown) => void;
+export type Done = (error: Error | null, result: unknown) => void;
 const DriversQuery = Query as unknown as new (
   text: string,
   values: undefined,
-  callback: Callback,
+  done: Done,
 ) => { readonly text: string; submit(connection: CopyConnection): void };
 
 /**
@@ -47,11 +52,11 @@ const DriversQuery = Query as unknown as new (
 export class CopyingQuery extends DriversQuery {
   readonly #rows: readonly string[];
 
-  constructor(statements: readonly string[], callback: Callback) {
+  constructor(statements: readonly string[], done: Done) {
     super(
       statements.map((statement) => (isCopy(statement) ? headOf(statement) : statement)).join('; '),
       undefined,
-      callback,
+      done,
     );
     this.#rows = statements.filter(isCopy).map((statement) => statement.slice(headOf(statement).length + 2));
   }

@@ -6,7 +6,7 @@ import { Initial } from '../migrations/postgresql/0001-initial.ts';
 import { Lifecycle } from '../migrations/postgresql/0002-lifecycle.ts';
 import { CheaperChecks } from '../migrations/postgresql/0003-cheaper-checks.ts';
 import { BundlingClient, SEND, TOGETHER } from './bundling-client.ts';
-import { copyField, copyRows } from './copying-query.ts';
+import { copyRows } from './copying-query.ts';
 import { classifier, codeOf, rootMessage } from './classify.ts';
 import {
   type Chain,
@@ -200,14 +200,7 @@ export const postgresql: Dialect = {
       return `json_to_recordset(?::json) as ${name} (${typed.join(', ')})`;
     },
     // Takes PostgreSQL two thirds of the time that it needs for the same rows as JSON or as constants.
-    append: (table, columns, rows) => ({
-      sql: copyRows(
-        table,
-        columns,
-        rows.map((row) => columns.map((column) => copyField(row[column])).join('\t')),
-      ),
-      params: [],
-    }),
+    append: (table, columns, rows) => ({ sql: copyRows(table, columns, rows), params: [] }),
     jsonRows: (columns, orderBy) => `json_agg(json_build_array(${columns.join(', ')}) order by ${orderBy})`,
     json: (rows) => rows,
     feed: {
