@@ -3,7 +3,6 @@ import { type Chain, chainKey, type VersionLock } from './dialects/dialect.ts';
 import { dialectOf } from './dialects/dialects.ts';
 import { StorageError } from './errors.ts';
 import { migrateSchema, requireSchema } from './migrate.ts';
-import { isTooLong } from './delay.ts';
 import { createReadGate } from './read-gate.ts';
 import { type Call, createRetryBudget, type Retry, withRetries } from './retry.ts';
 import { createSharedReads, type SharedRead } from './shared-reads.ts';
@@ -51,8 +50,8 @@ export interface Database {
     member: Member,
     bytes: number,
   ): Promise<Result>;
-  /** Writes wait for so long that one which arrives now would hardly be done by its deadline. */
-  isOverloaded(deadline: number): boolean;
+  /** How long a write that comes now will wait, about; 0 as long as others start at once. */
+  writeWaitMs(): number;
   /** Runs `work` on committed data, outside a transaction, retried like a unit of work. */
   read<T>(call: Call, work: (reader: Reader) => Promise<T>): Promise<T>;
   /** Like read, for one key of what `work` reads for many: calls that wait share a statement. */
@@ -63,9 +62,6 @@ export interface Database {
   ready(): Promise<void>;
   close(): Promise<void>;
 }
-
-/** What is turned away unread costs the least, so it is sooner than what a lane turns away. */
-const UNREAD_PATIENCE = 0.15;
 
 /** Throws the driver's error when the database cannot be reached, and an error that says so when it lacks tables. */
 export async function openDatabase(options: DatabaseOptions): Promise<Database> {
@@ -163,7 +159,7 @@ export async function openDatabase(options: DatabaseOptions): Promise<Database> 
         work: work as SharedWork<unknown, unknown>,
       }) as Promise<Result>,
 
-    isOverloaded: (deadline) => isTooLong(lanes.waitMs(), { queuedAt: Date.now(), deadline }, UNREAD_PATIENCE),
+    writeWaitMs: () => lanes.waitMs(),
 
     read,
 

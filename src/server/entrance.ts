@@ -1,5 +1,6 @@
 import type { DescMethod } from '@bufbuild/protobuf';
 import { MethodOptions_IdempotencyLevel as Idempotency } from '@bufbuild/protobuf/wkt';
+import { isTooLong } from '../persistence/delay.ts';
 import { errorFor } from '../rpc/errors.ts';
 import type { Logger } from '../log.ts';
 import type { GateCall } from './turn-gate.ts';
@@ -23,13 +24,19 @@ export type Enter = (call: EntranceCall) => Promise<Refusal | undefined>;
 
 export interface Entrance {
   readonly passGate: (call: GateCall) => Promise<boolean>;
-  /** Writes wait for so long that one with this deadline would hardly be done in time. */
-  readonly isOverloaded: (deadline: number) => boolean;
+  /** How long a write that comes now will wait for its unit of work, about. */
+  readonly writeWaitMs: () => number;
   readonly draining: AbortSignal;
   readonly log: Logger;
 }
 
 const LOG_EVERY_MS = 1000;
+/**
+ * The share of its time for which a write may be made to wait: on arrival, and once it was let in. What waits for long is
+ * copied by every collection, so while a queue stands it had better be short. Those of a burst have arrived before it does,
+ * and are let in one after the other while it stands.
+ */
+const PATIENCE = { onArrival: 0.05, atAll: 0.15 };
 
 /** Whether calls of the method change something. */
 export const writes = ({ idempotency }: DescMethod) => idempotency !== Idempotency.NO_SIDE_EFFECTS;
@@ -40,7 +47,7 @@ export const writes = ({ idempotency }: DescMethod) => idempotency !== Idempoten
  * calls that cannot be done in time is taken from those that can. It logs how many were refused, once a second: a line for
  * each would cost as much as refusing it.
  */
-export function createEntrance({ passGate, isOverloaded, draining, log }: Entrance): Enter {
+export function createEntrance({ passGate, writeWaitMs, draining, log }: Entrance): Enter {
   const refused = new Map<Refusal, number>();
 
   function tell(): void {
@@ -55,13 +62,16 @@ export function createEntrance({ passGate, isOverloaded, draining, log }: Entran
     refused.set(reason, (refused.get(reason) ?? 0) + 1);
   }
 
-  const isHopeless = (call: EntranceCall) => call.writes && isOverloaded(call.deadline ?? Infinity);
+  const isHopeless = ({ writes: isWrite, deadline = Infinity }: EntranceCall, patience: number) =>
+    isWrite && isTooLong(writeWaitMs(), { queuedAt: Date.now(), deadline }, patience);
 
   async function judge(call: EntranceCall): Promise<Refusal | undefined> {
     if (draining.aborted) {
       return 'DRAINING';
     }
-    return isHopeless(call) || !(await passGate(call)) || isHopeless(call) ? 'OVERLOADED' : undefined;
+    const isRefused =
+      isHopeless(call, PATIENCE.onArrival) || !(await passGate(call)) || isHopeless(call, PATIENCE.atAll);
+    return isRefused ? 'OVERLOADED' : undefined;
   }
 
   return async (call) => {

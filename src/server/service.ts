@@ -49,7 +49,7 @@ export async function startService(config: Config, log: Logger): Promise<Service
       // One, as the process has one event loop.
       enter: createEntrance({
         passGate: createTurnGate(),
-        isOverloaded: (deadline) => db.isOverloaded(deadline),
+        writeWaitMs: () => db.writeWaitMs(),
         draining: draining.signal,
         log,
       }),
