@@ -1,26 +1,15 @@
 /** Rows behind a COPY: as PostgreSQL reads them, and what becomes of them where a statement before fails. */
 import * as fc from 'fast-check';
-import { Client, type QueryResult } from 'pg';
-import { afterAll, afterEach, beforeAll, beforeEach, expect, it } from 'vitest';
+import type { Client, QueryResult } from 'pg';
+import { afterEach, beforeEach, expect, it } from 'vitest';
 import { copyRows, CopyingQuery } from '../src/persistence/dialects/copying-query.ts';
-import { postgresql } from './support/databases.ts';
-import type { TestDatabase } from './support/sql.ts';
+import { connectForSuite, textsWith } from './support/pg-client.ts';
 
-const aPart = fc.oneof(fc.constantFrom('\\', '\\.', '\\N', '\n', '\r', '\t', '\\n', "'", '"', ';\n', 'é'), fc.string());
-const aText = fc.array(aPart).map((parts) => parts.join('').replaceAll('\0', ''));
+const aText = textsWith('\\', '\\.', '\\N', '\n', '\r', '\t', '\\n', "'", '"', ';\n', 'é');
 const aRow = fc.record({ number: fc.integer({ min: 0, max: 2 ** 31 - 1 }), text: fc.option(aText), doc: fc.object() });
-let database: TestDatabase;
 let client: Client;
 
-beforeAll(async () => {
-  database = await postgresql.create();
-  client = new Client({ connectionString: database.url });
-  await client.connect();
-});
-afterAll(async () => {
-  await client.end();
-  await database.drop();
-});
+connectForSuite((connected) => (client = connected));
 beforeEach(() => client.query('create temporary table copied (number integer, text text, doc json)'));
 afterEach(() => client.query('drop table copied'));
 

@@ -1,25 +1,14 @@
 /** Texts in statements: as PostgreSQL's own client library quotes them, and as PostgreSQL reads them. */
 import * as fc from 'fast-check';
-import { Client, escapeLiteral } from 'pg';
-import { afterAll, beforeAll, expect, it } from 'vitest';
+import { type Client, escapeLiteral } from 'pg';
+import { expect, it } from 'vitest';
 import { quoteText } from '../src/persistence/dialects/quoting-driver.ts';
-import { postgresql } from './support/databases.ts';
-import type { TestDatabase } from './support/sql.ts';
+import { connectForSuite, textsWith } from './support/pg-client.ts';
 
-const aPart = fc.oneof(fc.constantFrom("'", '\\', "\\'", '?', '$1', ';', '--', '\n', '%', 'é'), fc.string());
-const aText = fc.array(aPart).map((parts) => parts.join('').replaceAll('\0', ''));
-let database: TestDatabase;
+const aText = textsWith("'", '\\', "\\'", '?', '$1', ';', '--', '\n', '%', 'é');
 let client: Client;
 
-beforeAll(async () => {
-  database = await postgresql.create();
-  client = new Client({ connectionString: database.url });
-  await client.connect();
-});
-afterAll(async () => {
-  await client.end();
-  await database.drop();
-});
+connectForSuite((connected) => (client = connected));
 
 it('are quoted as by the library that speaks to PostgreSQL', () => {
   fc.assert(

@@ -31,9 +31,11 @@ interface Kept {
   readonly since: number;
 }
 
+const nothing = () => ({ since: 0, now: new Map<string, Kept>(), before: new Map<string, Kept>() });
+
 export function createFreshDocuments(): FreshDocuments {
   /** Those of now, and those before. A map that is added to and deleted from holds on to more than what is in it. */
-  let kept = { since: 0, now: new Map<string, Kept>(), before: new Map<string, Kept>() };
+  let kept = nothing();
   return {
     keep(news) {
       const since = Date.now();
@@ -51,6 +53,6 @@ export function createFreshDocuments(): FreshDocuments {
         entry !== undefined && rpc !== 'RecordGoalProgress' && entry.document.iep.rowVersion >= rowVersion;
       return hasChange && Date.now() - entry.since <= FRESH_MS ? entry.document : undefined;
     },
-    clear: () => void (kept = { since: 0, now: new Map(), before: new Map() }),
+    clear: () => void (kept = nothing()),
   };
 }

@@ -1,6 +1,6 @@
 import type { EntityName, RequiredEntityData } from '@mikro-orm/core';
 import type { EntityManager } from '@mikro-orm/sql';
-import type { SqlFragments } from './dialects/dialect.ts';
+import type { Dialect } from './dialects/dialect.ts';
 
 export interface AppendedRows {
   /**
@@ -14,7 +14,7 @@ export interface AppendedRows {
 
 type Row = Readonly<Record<string, unknown>>;
 
-export function createAppendedRows(em: EntityManager, sql: SqlFragments): AppendedRows {
+export function createAppendedRows(em: EntityManager, dialect: Dialect): AppendedRows {
   const rowsOf = new Map<EntityName<object>, Row[]>();
   const platform = em.getPlatform();
 
@@ -33,8 +33,7 @@ export function createAppendedRows(em: EntityManager, sql: SqlFragments): Append
       }
       return record;
     });
-    const { sql: text, params } = sql.append(tableName, names, records);
-    await em.execute(text, [...params]);
+    await dialect.appendRows(em, tableName, names, records);
   }
 
   return {

@@ -119,7 +119,7 @@ export function createUnits({ orm, dialect, versionLock, retries, onCommit }: Un
         }
         const lockStudent = (districtId: string, id: string) => dialect.lockStudent(em, districtId, id, remainingMs());
         const lockIeps = (districtId: string, ids: readonly string[]) => dialect.lockIeps(em, districtId, ids);
-        const rows = createAppendedRows(em, dialect.sql);
+        const rows = createAppendedRows(em, dialect);
         const news: unknown[] = [];
         const announce = (one: unknown) => void news.push(one);
         const outcomes = await work.run(

@@ -1,6 +1,7 @@
 import { createHash } from 'node:crypto';
-import { type DescMessage, type MessageShape, toBinary } from '@bufbuild/protobuf';
+import type { DescMessage, MessageShape } from '@bufbuild/protobuf';
 import canonicalize from 'canonicalize';
+import { encodeBinary } from './encode.ts';
 import type { Report } from './fields.ts';
 
 export interface Page<Query> {
@@ -55,7 +56,7 @@ export async function fillPage<Row, Desc extends DescMessage, End>(
     page.push(toMessage(value));
     bytes += bytesAtMost(value);
     if (bytes > PAGE_BYTES) {
-      const sizes = page.slice(measured.messages).map((message) => toBinary(schema, message).byteLength);
+      const sizes = page.slice(measured.messages).map((message) => encodeBinary(schema, message).byteLength);
       bytes = sizes.reduce((sum, length) => sum + length, measured.bytes);
       measured = { messages: page.length, bytes };
     }

@@ -1,7 +1,7 @@
 import { subscribe, unsubscribe } from 'node:diagnostics_channel';
 import { constants, type Http2Session, type ServerHttp2Stream } from 'node:http2';
 import type { Socket } from 'node:net';
-import { type DescFile, toBinary } from '@bufbuild/protobuf';
+import type { DescFile } from '@bufbuild/protobuf';
 import { FileDescriptorProtoSchema } from '@bufbuild/protobuf/wkt';
 import { logVerbosity, Server, ServerCredentials, setLogVerbosity } from '@grpc/grpc-js';
 import { ReflectionService } from '@grpc/reflection';
@@ -10,6 +10,7 @@ import { file_google_rpc_error_details } from '../gen/google/rpc/error_details_p
 import { file_health_v1_health } from '../gen/health/v1/health_pb.ts';
 import { file_iep_v1_error_reason } from '../gen/iep/v1/error_reason_pb.ts';
 import { IEPService } from '../gen/iep/v1/iep_service_pb.ts';
+import { encodeBinary } from '../rpc/encode.ts';
 import { cutGrpcTimeout, deadlinesOf } from './deadline.ts';
 import { grpcDefinition, grpcImplementation } from './grpc-adapter.ts';
 import { MAX_REQUEST_BYTES } from './limits.ts';
@@ -143,7 +144,7 @@ function reflected(): ConstructorParameters<typeof ReflectionService>[0] {
   const files = new Map<string, Buffer>();
   const add = (file: DescFile) => {
     file.dependencies.forEach(add);
-    files.set(file.name, Buffer.from(toBinary(FileDescriptorProtoSchema, file.proto)));
+    files.set(file.name, encodeBinary(FileDescriptorProtoSchema, file.proto));
   };
   [IEPService.file, file_iep_v1_error_reason, file_google_rpc_error_details, file_health_v1_health].forEach(add);
   const format = 'Protocol Buffer 3 EnumDescriptorProto';

@@ -34,11 +34,11 @@ export class BundlingClient extends Client {
     this.#waiting = [];
     this.#inTransaction &&= sql !== 'commit' && sql !== 'rollback';
     const isTogether = sql.startsWith(TOGETHER);
-    if (waiting.length === 0 && !isTogether) {
-      return this.#send((done) => super.query(sql, parameters as never, done));
+    if (sql === 'rollback' && waiting[0]?.startsWith(BEGIN)) {
+      return NO_RESULT;
     }
-    if (sql === 'rollback') {
-      return waiting[0]!.startsWith(BEGIN) ? NO_RESULT : this.#send((done) => super.query(sql, done));
+    if (sql === 'rollback' || (waiting.length === 0 && !isTogether)) {
+      return this.#send((done) => super.query(sql, parameters as never, done));
     }
     // The driver answers a list where there are several statements.
     const query = (done: Done) => super.query(new CopyingQuery([...waiting, sql], done) as never);

@@ -60,12 +60,6 @@ export interface SqlFragments {
   readonly includes: (column: string) => string;
   /** A table of the objects in the JSON array that is its one parameter; `columns` are their fields, with their types. */
   readonly jsonTable: (name: string, columns: Readonly<Record<string, string>>) => string;
-  /** Adds rows to a table; each is an object with values by column, null where there is none. Objects in it are JSON. */
-  readonly append: (
-    table: string,
-    columns: readonly string[],
-    rows: readonly Readonly<Record<string, unknown>>[],
-  ) => Query;
   /** Aggregates rows into a JSON array of arrays, each with the columns of a row; of no rows, null or an empty one. */
   readonly jsonRows: (columns: readonly string[], orderBy: string) => string;
   /** Such an array as a part of another one: what comes out of a subquery may be taken for a string. */
@@ -110,6 +104,13 @@ export interface Dialect {
   readonly lockStudent: (em: EntityManager, districtId: string, id: string, timeoutMs: number) => Promise<Date>;
   /** Keeps other writers from these rows of `ieps` until the transaction ends. */
   readonly lockIeps: (em: EntityManager, districtId: string, ids: readonly string[]) => Promise<void>;
+  /** Adds rows to a table; each is an object with values by column, null where there is none. Objects in it are JSON. */
+  readonly appendRows: (
+    em: EntityManager,
+    table: string,
+    columns: readonly string[],
+    rows: readonly Readonly<Record<string, unknown>>[],
+  ) => Promise<void>;
   /** Sends the writes that would be sent with the next statement. */
   readonly send: (em: EntityManager) => Promise<void>;
   readonly sql: SqlFragments;

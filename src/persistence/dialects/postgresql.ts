@@ -190,6 +190,10 @@ export const postgresql: Dialect = {
       ...ids,
     ]);
   },
+  // Takes PostgreSQL two thirds of the time that it needs for the same rows as JSON or as constants.
+  async appendRows(em, table, columns, rows) {
+    await em.execute(copyRows(table, columns, rows));
+  },
   async send(em) {
     await em.execute(SEND);
   },
@@ -199,8 +203,6 @@ export const postgresql: Dialect = {
       const typed = Object.entries(columns).map(([column, type]) => `${column} ${type}`);
       return `json_to_recordset(?::json) as ${name} (${typed.join(', ')})`;
     },
-    // Takes PostgreSQL two thirds of the time that it needs for the same rows as JSON or as constants.
-    append: (table, columns, rows) => ({ sql: copyRows(table, columns, rows), params: [] }),
     jsonRows: (columns, orderBy) => `json_agg(json_build_array(${columns.join(', ')}) order by ${orderBy})`,
     json: (rows) => rows,
     feed: {
