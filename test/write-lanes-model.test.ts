@@ -4,7 +4,7 @@ import { afterEach, beforeEach, expect, it, vi } from 'vitest';
 import { LANE_LIMITS, type LaneConcurrency, type LaneLimits } from '../src/persistence/write-lanes.ts';
 import { type Job, LANES, referee } from './support/lane-referee.ts';
 
-beforeEach(() => void vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout', 'performance'] }));
+beforeEach(() => void vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout', 'performance', 'Date'] }));
 afterEach(() => void vi.useRealTimers());
 
 type Step =
@@ -62,6 +62,7 @@ const smallLimits: fc.Arbitrary<LaneLimits> = fc.record({
   batchBytes: fc.constantFrom(10, 100),
   crowdJobs: fc.integer({ min: 1, max: 3 }),
   fewJobs: fc.integer({ min: 0, max: 3 }),
+  enoughJobs: fc.integer({ min: 1, max: 6 }),
   laneJobs: fc.integer({ min: 1, max: 6 }),
   totalJobs: fc.integer({ min: 1, max: 12 }),
   totalBytes: fc.constantFrom(10, 50, 200),
@@ -145,13 +146,14 @@ it('write lanes keep every rule, with the limits of the service', async () => {
   );
 });
 
-it('write lanes hold 64 jobs and 1 MiB in a batch, 16 jobs of a crowd or beside another batch, 2,048 jobs in a lane, 8,192 jobs and 64 MiB in all', () => {
+it('write lanes hold 64 jobs and 1 MiB in a batch, 16 jobs of a crowd or beside another batch, 96 while more wait outside, 2,048 jobs in a lane, 8,192 jobs and 64 MiB in all', () => {
   const MiB = 1024 * 1024;
   expect(LANE_LIMITS).toEqual({
     batchJobs: 64,
     batchBytes: MiB,
     crowdJobs: 16,
     fewJobs: 16,
+    enoughJobs: 96,
     laneJobs: 2048,
     totalJobs: 8192,
     totalBytes: 64 * MiB,

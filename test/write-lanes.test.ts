@@ -36,7 +36,7 @@ function workshop(total: number, limits: Partial<LaneLimits> = {}, shared = tota
     ends[batch]?.(left);
     await turns();
   };
-  return { batches, waiting, enqueue, cancel, finish, waitMs: () => lanes.waitMs() };
+  return { batches, waiting, enqueue, cancel, finish, waitMs: () => lanes.waitMs(), isFull: () => lanes.isFull() };
 }
 
 describe('write lanes', () => {
@@ -71,6 +71,16 @@ describe('write lanes', () => {
     expect(batches.slice(4)).toEqual([['g1', 'h1']]);
   });
 
+  it('run a shared batch beside one of many jobs when it is a full one', async () => {
+    const { batches, enqueue, finish } = workshop(3, { fewJobs: 0, batchJobs: 3 }, 2);
+    ['a1', 'b1', 'c1'].forEach((name) => enqueue(name));
+    expect(batches).toEqual([['a1']]);
+    enqueue('d1');
+    expect(batches.slice(1)).toEqual([['b1', 'c1', 'd1']]);
+    await finish(0);
+    await finish(1);
+  });
+
   it('tell how long one waits by what is before it, unless others start at once', async () => {
     vi.useFakeTimers({ toFake: ['Date'] });
     onTestFinished(() => void vi.useRealTimers());
@@ -91,6 +101,60 @@ describe('write lanes', () => {
     expect(waitMs()).toBeCloseTo((107 * 600) / 129);
     enqueue('b', { queuedAt: Date.now(), kind: undefined });
     expect(waitMs()).toBe(0);
+  });
+
+  it('are no wait at all when nothing waits, however long the last ones have waited', async () => {
+    vi.useFakeTimers({ toFake: ['Date'] });
+    onTestFinished(() => void vi.useRealTimers());
+    const { enqueue, finish, waitMs } = workshop(2, {}, 1);
+    ['a1', 'a2', 'a3'].forEach((name) => enqueue(name, { queuedAt: Date.now() }));
+    vi.advanceTimersByTime(1000);
+    await finish(0);
+    expect(waitMs()).toBe(0);
+    enqueue('a4', { queuedAt: Date.now() });
+    expect(waitMs()).toBe(1000);
+  });
+
+  it('are full while enough jobs wait and none starts at once', async () => {
+    vi.useFakeTimers({ toFake: ['Date'] });
+    onTestFinished(() => void vi.useRealTimers());
+    const { enqueue, finish, isFull } = workshop(2, { enoughJobs: 3, batchJobs: 2 }, 1);
+    const queue = (...names: string[]) => names.forEach((name) => enqueue(name, { queuedAt: Date.now() }));
+    queue('a1', 'a2', 'a3', 'a4', 'a5', 'a6');
+    expect(isFull()).toBe(false);
+    vi.advanceTimersByTime(200);
+    await finish(0);
+    expect(isFull()).toBe(true);
+    vi.advanceTimersByTime(200);
+    await finish(1);
+    expect(isFull()).toBe(false);
+    queue('a7', 'a8');
+    expect(isFull()).toBe(true);
+    enqueue('b1', { queuedAt: Date.now(), kind: undefined });
+    expect(isFull()).toBe(false);
+  });
+
+  it('are not full of those that wait for a batch that is stuck', async () => {
+    vi.useFakeTimers({ toFake: ['Date', 'setTimeout', 'clearTimeout'] });
+    onTestFinished(() => void vi.useRealTimers());
+    const { batches, enqueue, finish, isFull } = workshop(2, { enoughJobs: 2 });
+    const queue = (...names: string[]) => names.forEach((name) => enqueue(name, { queuedAt: Date.now() - 1000 }));
+    queue('a1', 'a2', 'a3');
+    expect(isFull()).toBe(true);
+    vi.advanceTimersByTime(100);
+    expect(isFull()).toBe(false);
+    queue('a4', 'b1', 'b2');
+    expect(isFull()).toBe(false);
+    queue('b3');
+    expect(isFull()).toBe(true);
+    await finish(0);
+    await finish(1);
+    expect(batches.slice(2)).toEqual([
+      ['a2', 'a3', 'a4'],
+      ['b2', 'b3'],
+    ]);
+    queue('a5', 'b4');
+    expect(isFull()).toBe(true);
   });
 
   it('do not wait for a batch that is stuck', () => {

@@ -15,7 +15,7 @@ import {
   type Task,
   type UnitOfWork,
 } from './unit-of-work.ts';
-import { createWriteLanes } from './write-lanes.ts';
+import { createWriteLanes, type WriteQueue } from './write-lanes.ts';
 
 export interface DatabaseOptions {
   /** `postgresql://…`, `sqlite:FILE` or `sqlite::memory:`. */
@@ -50,8 +50,8 @@ export interface Database {
     member: Member,
     bytes: number,
   ): Promise<Result>;
-  /** How long a write that comes now will wait, about; 0 as long as others start at once. */
-  writeWaitMs(): number;
+  /** Where writes wait for their unit of work. */
+  readonly writeQueue: WriteQueue;
   /** Runs `work` on committed data, outside a transaction, retried like a unit of work. */
   read<T>(call: Call, work: (reader: Reader) => Promise<T>): Promise<T>;
   /** Like read, for one key of what `work` reads for many: calls that wait share a statement. */
@@ -159,7 +159,7 @@ export async function openDatabase(options: DatabaseOptions): Promise<Database> 
         work: work as SharedWork<unknown, unknown>,
       }) as Promise<Result>,
 
-    writeWaitMs: () => lanes.waitMs(),
+    writeQueue: lanes,
 
     read,
 

@@ -3,7 +3,7 @@
 /** Whoever would wait for longer than this share of its time is not likely to be done in time. */
 const PATIENCE = 0.5;
 /** A wait that is no sign of overload, however short a caller's time is. */
-export const SHORT_MS = 50;
+const SHORT_MS = 50;
 
 /**
  * A queue in which every call waits for about as long as its caller does serves nobody: each is given up when its turn

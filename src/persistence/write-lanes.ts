@@ -8,7 +8,7 @@
  */
 import { setImmediate } from 'node:timers/promises';
 import { createCompany, pauseAfter } from './company.ts';
-import { createDelayGauge, createPaceGauge, foreseenMs, isTooLong, SHORT_MS } from './delay.ts';
+import { createDelayGauge, createPaceGauge, foreseenMs, isTooLong } from './delay.ts';
 import { StorageError } from './errors.ts';
 
 export interface LaneJob {
@@ -26,8 +26,13 @@ export interface LaneLimits {
   readonly batchBytes: number;
   /** Of one lane in a batch, while other lanes have company. One in which as many are left behind makes way for them. */
   readonly crowdJobs: number;
-  /** A shared batch runs beside others while those hold no more. Beside more it would only be a smaller one, at more cost. */
+  /**
+   * A shared batch runs beside others while those hold no more. Beside more it would only be a smaller one, at more cost,
+   * unless as many lanes wait as fill one.
+   */
   readonly fewJobs: number;
+  /** As many wait in all lanes as make full batches while what waits outside comes in. */
+  readonly enoughJobs: number;
   /** What may wait in one lane, and in all of them. */
   readonly laneJobs: number;
   readonly totalJobs: number;
@@ -39,6 +44,7 @@ export const LANE_LIMITS: LaneLimits = {
   batchBytes: 1024 * 1024,
   crowdJobs: 16,
   fewJobs: 16,
+  enoughJobs: 96,
   laneJobs: 2048,
   totalJobs: 8192,
   totalBytes: 64 * 1024 * 1024,
@@ -47,11 +53,23 @@ export const LANE_LIMITS: LaneLimits = {
 /** A batch that takes longer than this may be stuck, and is not waited for. */
 const STUCK_MS = 100;
 
-export interface WriteLanes<Job extends LaneJob> {
-  /** Throws OVERLOADED when the lane, or all of them together, hold too much, or the job would wait for too long. */
-  enqueue(lane: string, job: Job): void;
+/** A job that has waited for less has started as good as at once. */
+const AT_ONCE_MS = 5;
+
+/** What those see who wait to come in. */
+export interface WriteQueue {
+  /**
+   * Whether a job had better come later: enough wait already, and none has started at once of late. Those that wait for a
+   * batch that is stuck are not counted: they would keep out those of other lanes.
+   */
+  isFull(): boolean;
   /** How long a job that comes now will wait, about; 0 as long as others start at once, as those of an idle lane do. */
   waitMs(): number;
+}
+
+export interface WriteLanes<Job extends LaneJob> extends WriteQueue {
+  /** Throws OVERLOADED when the lane, or all of them together, hold too much, or the job would wait for too long. */
+  enqueue(lane: string, job: Job): void;
   /** Takes a job out that has not started; says whether it did. */
   cancel(lane: string, job: Job): boolean;
 }
@@ -70,6 +88,8 @@ interface Lane<Job> {
   readonly waiting: Set<Job>;
   /** A batch of it had to wait for another process. Until it is idle again it keeps to itself, and may wait. */
   alone: boolean;
+  /** Its batch is. */
+  stuck: boolean;
   /** Runs while the lane makes way for the others. */
   pause: NodeJS.Timeout | undefined;
 }
@@ -96,13 +116,15 @@ export function createWriteLanes<Job extends LaneJob>(
   const company = createCompany();
   let jobs = 0;
   let bytes = 0;
+  /** Those of `jobs` that wait for a batch that is stuck. */
+  let stuckJobs = 0;
 
   const headOf = (lane: Lane<Job>) => lane.waiting.values().next().value;
   const sharesBatches = (lane: Lane<Job>) => !lane.alone && headOf(lane)?.kind !== undefined;
 
   function hasRoom(lane: Lane<Job>): boolean {
     return sharesBatches(lane)
-      ? running.shared < concurrency.shared && runningJobs <= limits.fewJobs
+      ? running.shared < concurrency.shared && (runningJobs <= limits.fewJobs || ready.size >= limits.batchJobs)
       : running.own < concurrency.own;
   }
 
@@ -135,11 +157,6 @@ export function createWriteLanes<Job extends LaneJob>(
     return batch;
   }
 
-  /** At the pace of late. An idle lane waits for the others that are ready, a busy one for itself. */
-  function expectedMs(lane: Lane<Job> | undefined): number {
-    return (lane?.waiting.size ?? ready.size) * pace.read();
-  }
-
   function takeFrom(lane: Lane<Job>, kind: unknown, size: { jobs: number; bytes: number }): Job[] {
     const taken: Job[] = [];
     const most = company.has(lane.name) ? limits.crowdJobs : limits.batchJobs;
@@ -166,12 +183,12 @@ export function createWriteLanes<Job extends LaneJob>(
     const quota = shared ? 'shared' : 'own';
     running[quota]++;
     const all = [...batch.values()].flat();
-    forget(all);
+    batch.forEach((taken, lane) => forget(lane, taken));
     delay.note(Date.now() - all[0]!.queuedAt);
     const startedAt = performance.now();
-    const settle = shared ? countRunning(all.length) : undefined;
+    const ended = attend([...batch.keys()], shared ? all.length : 0);
     const left = new Set(await run(all, !shared));
-    settle?.();
+    ended();
     pace.note(all.length - left.size);
     for (const [lane, taken] of batch) {
       const back = taken.filter((job) => left.has(job));
@@ -192,22 +209,30 @@ export function createWriteLanes<Job extends LaneJob>(
     startReady();
   }
 
-  /** Until what it answers is called. */
-  function countRunning(started: number): () => void {
-    let counted = started;
+  /** Notices when a batch of these lanes is stuck. What it answers is to be called when the batch has ended. */
+  function attend(taken: readonly Lane<Job>[], sharedJobs: number): () => void {
+    let counted = sharedJobs;
+    runningJobs += counted;
     const uncount = () => {
       runningJobs -= counted;
       counted = 0;
     };
     const timer = setTimeout(() => {
       uncount();
+      taken.forEach((lane) => setStuck(lane, true));
       startReady();
     }, STUCK_MS);
-    runningJobs += counted;
     return () => {
       clearTimeout(timer);
       uncount();
+      taken.forEach((lane) => setStuck(lane, false));
     };
+  }
+
+  function setStuck(lane: Lane<Job>, stuck: boolean): void {
+    stuckJobs -= lane.stuck ? lane.waiting.size : 0;
+    lane.stuck = stuck;
+    stuckJobs += lane.stuck ? lane.waiting.size : 0;
   }
 
   function getReady(lane: Lane<Job>): void {
@@ -236,24 +261,27 @@ export function createWriteLanes<Job extends LaneJob>(
     const later = [...lane.waiting];
     lane.waiting.clear();
     [...back, ...later].forEach((job) => lane.waiting.add(job));
-    count(back);
+    count(lane, back);
   }
 
-  function count(added: readonly Job[]): void {
+  function count(lane: Lane<Job>, added: readonly Job[]): void {
     jobs += added.length;
+    stuckJobs += lane.stuck ? added.length : 0;
     bytes += added.reduce((sum, job) => sum + job.bytes, 0);
   }
 
-  function forget(removed: readonly Job[]): void {
+  function forget(lane: Lane<Job>, removed: readonly Job[]): void {
     jobs -= removed.length;
+    stuckJobs -= lane.stuck ? removed.length : 0;
     bytes -= removed.reduce((sum, job) => sum + job.bytes, 0);
   }
 
   return {
+    isFull: () => jobs - stuckJobs >= limits.enoughJobs && delay.read() > AT_ONCE_MS,
     waitMs() {
-      const delayMs = delay.read();
       // What those have waited who start now is known too late: as much again has come meanwhile.
-      return delayMs > SHORT_MS ? foreseenMs(jobs, pace.read(), delayMs) || delayMs : 0;
+      const delayMs = delay.read();
+      return jobs === 0 ? 0 : foreseenMs(jobs, pace.read(), delayMs) || delayMs;
     },
     enqueue(name, job) {
       const lane = lanes.get(name);
@@ -262,29 +290,30 @@ export function createWriteLanes<Job extends LaneJob>(
         jobs >= limits.totalJobs ||
         bytes + job.bytes > limits.totalBytes ||
         (lane?.waiting.size ?? 0) >= limits.laneJobs ||
-        isTooLong(Math.max(head === undefined ? 0 : job.queuedAt - head.queuedAt, expectedMs(lane)), job)
+        isTooLong(head === undefined ? 0 : job.queuedAt - head.queuedAt, job)
       ) {
         throw new StorageError('OVERLOADED', { cause: 'queue' });
       }
       if (jobs === 0) {
         pace.begin();
       }
-      count([job]);
       if (lane === undefined) {
-        const opened = { name, waiting: new Set([job]), alone: false, pause: undefined };
+        const opened = { name, waiting: new Set([job]), alone: false, stuck: false, pause: undefined };
         lanes.set(name, opened);
+        count(opened, [job]);
         company.note(name);
         ready.add(opened);
         startReady();
       } else {
         lane.waiting.add(job);
+        count(lane, [job]);
       }
     },
     cancel(name, job) {
       const lane = lanes.get(name);
       const removed = lane?.waiting.delete(job) ?? false;
       if (lane !== undefined && removed) {
-        forget([job]);
+        forget(lane, [job]);
         if (lane.waiting.size === 0 && (ready.delete(lane) || endPause(lane))) {
           lanes.delete(name);
         }

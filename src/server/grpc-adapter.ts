@@ -13,7 +13,7 @@ import {
   beginCall,
   deadlineOf,
   failureOf,
-  entranceCallOf,
+  gateCallOf,
   metadataOf,
   REFUSED,
   requestOf,
@@ -64,7 +64,7 @@ function handlerOf(spec: MethodImplSpec, options: ListenerOptions) {
 function unary({ method, impl }: UnarySpec, { interceptors, deadlines, enter }: ListenerOptions) {
   return async (call: UnaryCall, reply: sendUnaryData<Buffer>): Promise<void> => {
     const deadline = deadlineOf(call, method, deadlines);
-    const refusal = await enter(entranceCallOf(call, method, deadline));
+    const refusal = await enter(gateCallOf(call, method, deadline));
     if (refusal !== undefined) {
       reply(REFUSED[refusal]);
       return;

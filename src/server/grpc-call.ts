@@ -14,7 +14,8 @@ import { deadlineKey, requestIdKey } from '../rpc/call-context.ts';
 import { encodeBinary } from '../rpc/encode.ts';
 import { toConnectError } from '../rpc/errors.ts';
 import { type Deadlines, deadlinesOf, workingTimeMs } from './deadline.ts';
-import { type EntranceCall, REFUSALS, writes } from './entrance.ts';
+import { REFUSALS, writes } from './entrance.ts';
+import type { GateCall } from './turn-gate.ts';
 
 export type UnaryCall = ServerUnaryCall<Buffer, Buffer>;
 export type StreamCall = ServerWritableStream<Buffer, Buffer>;
@@ -31,7 +32,7 @@ export function deadlineOf(call: Call, method: DescMethod, deadlines: Deadlines)
 }
 
 /** A call as the entrance looks at it. */
-export function entranceCallOf(call: Call, method: DescMethod, deadline: number | undefined): EntranceCall {
+export function gateCallOf(call: Call, method: DescMethod, deadline: number | undefined): GateCall {
   return { client: call.getPeer(), deadline, bytes: call.request.byteLength, writes: writes(method) };
 }
 

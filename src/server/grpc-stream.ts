@@ -9,7 +9,7 @@ import {
   beginCall,
   deadlineOf,
   failureOf,
-  entranceCallOf,
+  gateCallOf,
   metadataOf,
   REFUSED,
   requestOf,
@@ -30,7 +30,7 @@ export function serverStream({ method, impl }: StreamSpec, { interceptors, deadl
   const encode = rememberForTurn((message: Message) => encodeBinary(method.output, message));
   return async (call: StreamCall): Promise<void> => {
     const deadline = deadlineOf(call, method, deadlines);
-    const refusal = await enter(entranceCallOf(call, method, deadline));
+    const refusal = await enter(gateCallOf(call, method, deadline));
     if (refusal !== undefined) {
       call.emit('error', REFUSED[refusal]);
       return;

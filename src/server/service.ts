@@ -47,12 +47,7 @@ export async function startService(config: Config, log: Logger): Promise<Service
       interceptors: [observe(log), mapErrors, endStreams(draining.signal), trustUserHeader],
       deadlines: config.deadlines,
       // One, as the process has one event loop.
-      enter: createEntrance({
-        passGate: createTurnGate(),
-        writeWaitMs: () => db.writeWaitMs(),
-        draining: draining.signal,
-        log,
-      }),
+      enter: createEntrance({ passGate: createTurnGate(db.writeQueue), draining: draining.signal, log }),
       log,
     };
     const grpc = await openGrpcListener(config.host, config.grpcPort, options);

@@ -1,14 +1,23 @@
-import { setImmediate } from 'node:timers/promises';
-import { createPaceGauge, foreseenMs, isTooLong } from '../persistence/delay.ts';
+import { setImmediate, setTimeout as sleep } from 'node:timers/promises';
+import { isTooLong } from '../persistence/delay.ts';
+import type { WriteQueue } from '../persistence/write-lanes.ts';
+import { createTurnLines } from './turn-lines.ts';
 
 /** What requests may take of one turn of the event loop, before what the database has answered is looked at. */
 const SHARE_MS = 2;
+/** How soon it is looked whether there is room for writes again, where nothing else waits. */
+const LOOK_MS = 2;
+
 /**
  * A call is turned away on arrival where it would wait for longer than the lesser share of its time: what waits for long is
- * copied by every collection, at the cost of those that are let in. One that has waited for the greater share all the same
- * would not be done in time, and is refused.
+ * copied by every collection, at the cost of those that are let in. One that has waited, or will, for the greater share all
+ * the same would not be done in time, and is refused. Those of a burst arrive before its queue stands, and are let in one
+ * after the other while it does.
  */
-const PATIENCE = { onArrival: 0.1, atAll: 0.5 };
+const PATIENCE = {
+  reads: { onArrival: 0.1, atAll: 0.5 },
+  writes: { onArrival: 0.04, atAll: 0.15 },
+};
 
 /** What may wait, over all clients. */
 export interface GateLimits {
@@ -25,12 +34,15 @@ export interface GateCall {
   readonly deadline: number | undefined;
   /** Of the request, which is held while it waits. */
   readonly bytes: number;
+  /** It changes something. */
+  readonly writes: boolean;
 }
 
 interface Waiting {
   /** Both in milliseconds since 1970. */
   readonly queuedAt: number;
-  readonly refusedAt: number;
+  readonly deadline: number;
+  readonly bytes: number;
   readonly enter: (isIn: boolean) => void;
 }
 
@@ -39,79 +51,75 @@ const settled = () => new Promise<void>((resolve) => process.nextTick(resolve));
 
 /**
  * Lets requests in, some in each turn of the event loop. Else a flood of them would be read, and refused, before the next
- * answer of the database is, and those that were taken on would never be done. Clients take turns, so that one that sends
- * many at once holds up nobody but itself. Answers when it is the call's turn: true = it is let in, false = it is refused.
+ * answer of the database is, and those that were taken on would never be done. Writes wait here, too, while enough of them
+ * wait inside: here a call is little more than its bytes. Clients take turns, so that one that sends many at once holds up
+ * nobody but itself. Answers when it is the call's turn: true = it is let in, false = it is refused.
  */
-export function createTurnGate(limits: GateLimits = LIMITS): (call: GateCall) => Promise<boolean> {
-  /** What waits, by client, in the order in which it is their turn. */
-  const lines = new Map<unknown, Waiting[]>();
+export function createTurnGate(
+  writeQueue: WriteQueue,
+  limits: GateLimits = LIMITS,
+): (call: GateCall) => boolean | Promise<boolean> {
+  const lines = { reads: createTurnLines<Waiting>(), writes: createTurnLines<Waiting>() };
   const held = { calls: 0, bytes: 0 };
-  const pace = createPaceGauge();
   let isTurning = false;
   let shareEnds = 0;
+  let last: keyof typeof lines = 'writes';
 
-  function admitNext(): void {
-    const [[client, line]] = lines as Iterable<[unknown, Waiting[]]> as [[unknown, Waiting[]]];
-    const { refusedAt, enter } = line.shift()!;
-    lines.delete(client);
-    if (line.length > 0) {
-      lines.set(client, line);
-    }
-    enter(Date.now() <= refusedAt);
-    pace.note(1);
+  const isIdle = () => lines.reads.isEmpty() && lines.writes.isEmpty();
+  const mayTake = (kind: keyof typeof lines) => !lines[kind].isEmpty() && !(kind === 'writes' && writeQueue.isFull());
+
+  /** Reads and writes take turns. */
+  function nextKind(): keyof typeof lines | undefined {
+    const other = last === 'reads' ? 'writes' : 'reads';
+    return mayTake(other) ? other : mayTake(last) ? last : undefined;
   }
 
-  /** How long a call of the client would wait, about: clients take turns, so one without a line waits for one. */
-  function expectedMs(client: unknown): number {
-    const own = lines.get(client);
-    if (own === undefined) {
-      return 0;
-    }
-    const before = lines.values().reduce((calls, line) => calls + Math.min(line.length, own.length + 1), 0);
-    return foreseenMs(before, pace.read(), Date.now() - own[0]!.queuedAt);
+  /** How long a call would wait before its work begins, about. */
+  const expectedMs = (kind: keyof typeof lines, gateMs: number) =>
+    kind === 'writes' ? gateMs + writeQueue.waitMs() : gateMs;
+
+  function admit(kind: keyof typeof lines): void {
+    last = kind;
+    const { bytes, enter, ...call } = lines[kind].take()!;
+    held.calls--;
+    held.bytes -= bytes;
+    enter(!isTooLong(expectedMs(kind, Date.now() - call.queuedAt), call, PATIENCE[kind].atAll));
   }
 
   async function turn(): Promise<void> {
     do {
-      await setImmediate();
+      const isStopped = nextKind() === undefined && !isIdle();
+      await (isStopped ? sleep(LOOK_MS) : setImmediate());
       shareEnds = performance.now() + SHARE_MS;
-      while (lines.size > 0 && performance.now() < shareEnds) {
-        admitNext();
+      for (let kind = nextKind(); kind !== undefined && performance.now() < shareEnds; kind = nextKind()) {
+        admit(kind);
         await settled();
       }
-    } while (lines.size > 0);
+    } while (!isIdle());
     isTurning = false;
   }
 
-  async function wait({ client, deadline = Infinity, bytes }: GateCall): Promise<boolean> {
-    const now = Date.now();
-    const line = lines.get(client) ?? [];
-    if (lines.size === 0) {
-      pace.begin();
+  return ({ client, deadline = Infinity, bytes, writes }) => {
+    const kind = writes ? 'writes' : 'reads';
+    const queue = lines[kind];
+    const queuedAt = Date.now();
+    const waitMs = expectedMs(kind, queue.expectedMs(client));
+    if (isTooLong(waitMs, { queuedAt, deadline }, PATIENCE[kind].onArrival)) {
+      return false;
     }
-    lines.set(client, line);
-    held.calls++;
-    held.bytes += bytes;
-    const isIn = await new Promise<boolean>((enter) =>
-      line.push({ queuedAt: now, refusedAt: now + (deadline - now) * PATIENCE.atAll, enter }),
-    );
-    held.calls--;
-    held.bytes -= bytes;
-    return isIn;
-  }
-
-  return async (call) => {
     if (!isTurning) {
       isTurning = true;
       shareEnds = performance.now() + SHARE_MS;
       void turn();
     }
-    if (lines.size === 0 && performance.now() < shareEnds) {
+    if (queue.isEmpty() && performance.now() < shareEnds && !(writes && writeQueue.isFull())) {
       return true;
     }
-    const isFull = held.calls >= limits.calls || held.bytes + call.bytes > limits.bytes;
-    const queuedAt = Date.now();
-    const { client, deadline = Infinity } = call;
-    return !isFull && !isTooLong(expectedMs(client), { queuedAt, deadline }, PATIENCE.onArrival) && wait(call);
+    if (held.calls >= limits.calls || held.bytes + bytes > limits.bytes) {
+      return false;
+    }
+    held.calls++;
+    held.bytes += bytes;
+    return new Promise((enter) => queue.add(client, { queuedAt, deadline, bytes, enter }));
   };
 }

@@ -45,7 +45,7 @@ export async function turns(): Promise<void> {
 /** How long a lane makes way for a job that found another one idle. */
 const COMPANY_MS = 300;
 const LONGEST_PAUSE_MS = 100;
-/** How long a shared batch may keep others from running beside it. */
+/** How long a batch may take before nobody waits for it. */
 const STUCK_MS = 100;
 
 export const LANES = ['a', 'b', 'c', 'd'];
@@ -62,6 +62,8 @@ export function referee(concurrency: LaneConcurrency, limits: LaneLimits) {
   const fates = new Map<Job, Fate>();
   const running: Batch[] = [];
   let passing = false;
+  /** Of the fake clock. */
+  let lastStartAt = -Infinity;
   /** An exception in `run` would be lost. */
   const broken: unknown[] = [];
   const laneOf = (job: Job) => lanes.get(job.lane)!;
@@ -71,18 +73,20 @@ export function referee(concurrency: LaneConcurrency, limits: LaneLimits) {
     [...lanes.values()].some((other) => other !== lane && performance.now() - other.openedAt < COMPANY_MS);
   const mostOf = (lane: Lane) => (hasCompany(lane) ? limits.crowdJobs : limits.batchJobs);
   const sharedRunning = () => running.filter(({ mayWait }) => !mayWait).length;
+  const isStuck = ({ startedAt }: Batch) => performance.now() - startedAt >= STUCK_MS;
   /** In shared batches that are not stuck. */
   const jobsRunning = () =>
-    running
-      .filter(({ mayWait, startedAt }) => !mayWait && performance.now() - startedAt < STUCK_MS)
-      .reduce((sum, { jobs }) => sum + jobs.length, 0);
+    running.filter((batch) => !batch.mayWait && !isStuck(batch)).reduce((sum, { jobs }) => sum + jobs.length, 0);
   const ownRunning = () => running.filter(({ mayWait }) => mayWait).length;
   /** Whether the lane's next batch is one that others may join. */
   const shares = (lane: Lane) => !lane.alone && lane.waiting[0]?.kind !== undefined;
+  /** While the clock goes on, the pauses of some may have ended. */
+  const maybeReady = () => [...lanes.values()].filter((lane) => passing && lane.pausing && lane.waiting.length > 0);
+  const fillBatch = (some: readonly Lane[]) => some.length >= limits.batchJobs;
   const hasRoom = (lane: Lane) =>
     running.length < concurrency.total &&
     (shares(lane)
-      ? sharedRunning() < concurrency.shared && jobsRunning() <= limits.fewJobs
+      ? sharedRunning() < concurrency.shared && (jobsRunning() <= limits.fewJobs || fillBatch(ready()))
       : ownRunning() < concurrency.own);
   const tested = createWriteLanes<Job>(concurrency, start, limits);
 
@@ -93,7 +97,8 @@ export function referee(concurrency: LaneConcurrency, limits: LaneLimits) {
     } catch (error) {
       broken.push(error);
     }
-    running.push({ startedAt: performance.now(), jobs, mayWait, end: resolve });
+    lastStartAt = performance.now();
+    running.push({ startedAt: lastStartAt, jobs, mayWait, end: resolve });
     return promise;
   }
 
@@ -114,7 +119,8 @@ export function referee(concurrency: LaneConcurrency, limits: LaneLimits) {
       expect(jobs[0]!.kind === undefined || [...taking][0]!.alone, 'a reason to wait').toBe(true);
     } else {
       expect(sharedRunning(), 'shared batches at once').toBeLessThan(concurrency.shared);
-      expect(jobsRunning(), 'jobs of shared batches beside another one').toBeLessThanOrEqual(limits.fewJobs);
+      const isFull = fillBatch([...ready(), ...maybeReady()]);
+      expect(jobsRunning() <= limits.fewJobs || isFull, 'beside many jobs only a full batch').toBe(true);
       expect(jobs[0]!.kind, 'kind of jobs that share a batch').toBeDefined();
       expect([...taking].map(({ alone }) => alone)).not.toContain(true);
     }
@@ -157,6 +163,12 @@ export function referee(concurrency: LaneConcurrency, limits: LaneLimits) {
   function expectBusy(): void {
     expect(broken).toEqual([]);
     expect(ready().filter(hasRoom), 'lanes that wait beside free room').toEqual([]);
+    const stuck = new Set(running.filter(isStuck).flatMap(({ jobs }) => jobs.map(laneOf)));
+    const enough = waiting().filter((job) => !stuck.has(laneOf(job))).length >= limits.enoughJobs;
+    // Every job has waited for long.
+    const isFull = tested.isFull();
+    expect(isFull && !enough, 'full too early').toBe(false);
+    expect(!isFull && enough && lastStartAt === performance.now(), 'full too late').toBe(false);
   }
 
   function enqueue(job: Job): boolean {
@@ -168,6 +180,11 @@ export function referee(concurrency: LaneConcurrency, limits: LaneLimits) {
     const wasIdle = !lane.running && !lane.pausing && lane.waiting.length === 0;
     lane.waiting.push(job);
     fates.set(job, 'waits');
+    const { openedAt } = lane;
+    if (wasIdle) {
+      // A batch may start before `enqueue` ends.
+      lane.openedAt = performance.now();
+    }
     let refused = false;
     try {
       tested.enqueue(job.lane, job);
@@ -176,9 +193,7 @@ export function referee(concurrency: LaneConcurrency, limits: LaneLimits) {
       refused = true;
       lane.waiting.pop();
       fates.delete(job);
-    }
-    if (wasIdle && !refused) {
-      lane.openedAt = performance.now();
+      lane.openedAt = openedAt;
     }
     expect(refused, 'refused').toBe(full);
     expectBusy();
