@@ -8,8 +8,17 @@ interface Job extends LaneJob {
 
 const ANY: LaneJob = { kind: 'shared', bytes: 1, queuedAt: 0, deadline: Infinity };
 
+/** Every job comes by itself. */
+const atOnce = (start: () => void) => start();
+
 /** Lanes whose batches end when the test says so; of `total` batches at once, `shared` may be shared. */
-function workshop(total: number, limits: Partial<LaneLimits> = {}, shared = total, own = total) {
+function workshop(
+  total: number,
+  limits: Partial<LaneLimits> = {},
+  shared = total,
+  own = total,
+  afterArrivals: (start: () => void) => void = atOnce,
+) {
   const batches: string[][] = [];
   /** Which batches may wait for another process. */
   const waiting: boolean[] = [];
@@ -24,6 +33,7 @@ function workshop(total: number, limits: Partial<LaneLimits> = {}, shared = tota
       return promise;
     },
     { ...LANE_LIMITS, ...limits },
+    afterArrivals,
   );
   /** A job's lane is the first letter of its name. */
   function enqueue(name: string, over: Partial<Job> = {}): Job {
@@ -46,6 +56,17 @@ describe('write lanes', () => {
     expect(batches).toEqual([['a1']]);
     await finish(0);
     expect(batches).toEqual([['a1'], ['a2', 'a3']]);
+  });
+
+  it('start together the jobs that come at once', async () => {
+    const { batches, enqueue, cancel } = workshop(2, {}, 2, 2, (start) => process.nextTick(start));
+    ['a1', 'b1', 'a2'].forEach((name) => enqueue(name));
+    cancel(enqueue('d1'));
+    await Promise.resolve();
+    enqueue('c1');
+    expect(batches).toEqual([]);
+    await new Promise<void>((resolve) => process.nextTick(resolve));
+    expect(batches).toEqual([['a1', 'a2', 'b1', 'c1']]);
   });
 
   it('run side by side up to the limit, then share batches', async () => {
@@ -270,7 +291,9 @@ describe('write lanes', () => {
       ran.push(job!.place);
       return promise;
     });
-    for (let place = 0; place < 20_000; place++) {
+    lanes.enqueue('first', { ...ANY, place: 0 });
+    await turns();
+    for (let place = 1; place < 20_000; place++) {
       const job = { ...ANY, place };
       lanes.enqueue(`${place}`, job);
       lanes.cancel(`${place}`, job);

@@ -97,12 +97,13 @@ interface Lane<Job> {
 /**
  * `run` works off a batch and settles each of its jobs. A batch that may not wait answers the jobs that would have to;
  * they go back to the head of their lanes, and run in a batch of their lane's own, which may. Lanes that are ready take
- * turns, and share batches.
+ * turns, and share batches. `afterArrivals` calls what it is given when all that comes at once has come.
  */
 export function createWriteLanes<Job extends LaneJob>(
   concurrency: LaneConcurrency,
   run: (batch: readonly Job[], mayWait: boolean) => Promise<readonly Job[]>,
   limits: LaneLimits = LANE_LIMITS,
+  afterArrivals: (start: () => void) => void = (start) => process.nextTick(start),
 ): WriteLanes<Job> {
   /** A lane is here from its first job until its last one has run. */
   const lanes = new Map<string, Lane<Job>>();
@@ -114,6 +115,7 @@ export function createWriteLanes<Job extends LaneJob>(
   const delay = createDelayGauge();
   const pace = createPaceGauge();
   const company = createCompany();
+  let startsSoon = false;
   let jobs = 0;
   let bytes = 0;
   /** Those of `jobs` that wait for a batch that is stuck. */
@@ -126,6 +128,17 @@ export function createWriteLanes<Job extends LaneJob>(
     return sharesBatches(lane)
       ? running.shared < concurrency.shared && (runningJobs <= limits.fewJobs || ready.size >= limits.batchJobs)
       : running.own < concurrency.own;
+  }
+
+  /** Jobs that come at once, as those do whose chains one read has told, start together. */
+  function startSoon(): void {
+    if (!startsSoon) {
+      startsSoon = true;
+      afterArrivals(() => {
+        startsSoon = false;
+        startReady();
+      });
+    }
   }
 
   function startReady(): void {
@@ -303,7 +316,7 @@ export function createWriteLanes<Job extends LaneJob>(
         count(opened, [job]);
         company.note(name);
         ready.add(opened);
-        startReady();
+        startSoon();
       } else {
         lane.waiting.add(job);
         count(lane, [job]);
@@ -317,7 +330,7 @@ export function createWriteLanes<Job extends LaneJob>(
         if (lane.waiting.size === 0 && (ready.delete(lane) || endPause(lane))) {
           lanes.delete(name);
         }
-        startReady();
+        startSoon();
       }
       return removed;
     },

@@ -88,7 +88,7 @@ export function referee(concurrency: LaneConcurrency, limits: LaneLimits) {
     (shares(lane)
       ? sharedRunning() < concurrency.shared && (jobsRunning() <= limits.fewJobs || fillBatch(ready()))
       : ownRunning() < concurrency.own);
-  const tested = createWriteLanes<Job>(concurrency, start, limits);
+  const tested = createWriteLanes<Job>(concurrency, start, limits, (startReady) => startReady());
 
   function start(jobs: readonly Job[], mayWait: boolean): Promise<readonly Job[]> {
     const { promise, resolve } = Promise.withResolvers<readonly Job[]>();

@@ -5,6 +5,7 @@ import type { EntityManager } from '@mikro-orm/sql';
 import { Initial } from '../migrations/postgresql/0001-initial.ts';
 import { Lifecycle } from '../migrations/postgresql/0002-lifecycle.ts';
 import { CheaperChecks } from '../migrations/postgresql/0003-cheaper-checks.ts';
+import { RoomForSaves } from '../migrations/postgresql/0004-room-for-saves.ts';
 import { BundlingClient, SEND, TOGETHER } from './bundling-client.ts';
 import { copyRows } from './copying-query.ts';
 import { classifier, codeOf, rootMessage } from './classify.ts';
@@ -234,6 +235,7 @@ export const postgresql: Dialect = {
     { name: '0001-initial', class: Initial },
     { name: '0002-lifecycle', class: Lifecycle },
     { name: '0003-cheaper-checks', class: CheaperChecks },
+    { name: '0004-room-for-saves', class: RoomForSaves },
   ],
   migrationColumns:
     'id serial primary key, name varchar(255) not null, executed_at timestamptz not null default current_timestamp',
