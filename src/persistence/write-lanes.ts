@@ -63,7 +63,7 @@ export interface WriteQueue {
    * batch that is stuck are not counted: they would keep out those of other lanes.
    */
   isFull(): boolean;
-  /** How long a job that comes now will wait, about; 0 as long as others start at once, as those of an idle lane do. */
+  /** How long a job that comes now will wait, about; not for long while others start at once, as those of an idle lane do. */
   waitMs(): number;
 }
 

@@ -22,14 +22,15 @@ export interface Entrance {
 }
 
 const LOG_EVERY_MS = 1000;
+
 /** Whether calls of the method change something. */
 export const writes = ({ idempotency }: DescMethod) => idempotency !== Idempotency.NO_SIDE_EFFECTS;
 
 /**
- * Where all calls come in: none once `draining` was aborted, though those that were waiting then still do, and none that the gate
- * refuses. Here a refusal costs the least, as nothing was made for the call, and what is spent on
- * calls that cannot be done in time is taken from those that can. It logs how many were refused, once a second: a line for
- * each would cost as much as refusing it.
+ * Where all calls come in: none once `draining` was aborted, though those that were waiting then still do, and none that the
+ * gate refuses. Here a refusal costs the least, as nothing was made for the call, and what is spent on calls that cannot be
+ * done in time is taken from those that can. It logs how many were refused, once a second: a line for each would cost as
+ * much as refusing it.
  */
 export function createEntrance({ passGate, draining, log }: Entrance): Enter {
   const refused = new Map<Refusal, number>();
@@ -50,7 +51,8 @@ export function createEntrance({ passGate, draining, log }: Entrance): Enter {
     if (draining.aborted) {
       return 'DRAINING';
     }
-    return (await passGate(call)) ? undefined : 'OVERLOADED';
+    const isIn = await passGate(call);
+    return isIn ? undefined : 'OVERLOADED';
   }
 
   return async (call) => {
