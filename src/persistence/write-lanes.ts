@@ -205,8 +205,10 @@ export function createWriteLanes<Job extends LaneJob>(
     pace.note(all.length - left.size);
     for (const [lane, taken] of batch) {
       const back = taken.filter((job) => left.has(job));
-      lane.alone ||= back.length > 0;
-      putBack(lane, back);
+      if (back.length > 0) {
+        lane.alone = true;
+        putBack(lane, back);
+      }
       if (!lane.alone && lane.waiting.size >= limits.crowdJobs && company.has(lane.name)) {
         lane.pause = setTimeout(resume, pauseAfter(performance.now() - startedAt), lane);
       } else {
@@ -277,17 +279,13 @@ export function createWriteLanes<Job extends LaneJob>(
     count(lane, back);
   }
 
-  function count(lane: Lane<Job>, added: readonly Job[]): void {
-    jobs += added.length;
-    stuckJobs += lane.stuck ? added.length : 0;
-    bytes += added.reduce((sum, job) => sum + job.bytes, 0);
+  function count(lane: Lane<Job>, changed: readonly Job[], sign = 1): void {
+    jobs += sign * changed.length;
+    stuckJobs += lane.stuck ? sign * changed.length : 0;
+    bytes += sign * changed.reduce((sum, job) => sum + job.bytes, 0);
   }
 
-  function forget(lane: Lane<Job>, removed: readonly Job[]): void {
-    jobs -= removed.length;
-    stuckJobs -= lane.stuck ? removed.length : 0;
-    bytes -= removed.reduce((sum, job) => sum + job.bytes, 0);
-  }
+  const forget = (lane: Lane<Job>, removed: readonly Job[]) => count(lane, removed, -1);
 
   return {
     isFull: () => jobs - stuckJobs >= limits.enoughJobs && delay.read() > AT_ONCE_MS,

@@ -31,7 +31,7 @@ export function deadlineOf(call: Call, method: DescMethod, deadlines: Deadlines)
   return timeoutMs === undefined ? undefined : Date.now() + timeoutMs;
 }
 
-/** A call as the entrance looks at it. */
+/** A call as the gate looks at it. */
 export function gateCallOf(call: Call, method: DescMethod, deadline: number | undefined): GateCall {
   return { client: call.getPeer(), deadline, bytes: call.request.byteLength, writes: writes(method) };
 }

@@ -38,6 +38,8 @@ export interface GateCall {
   readonly writes: boolean;
 }
 
+type Kind = keyof typeof PATIENCE;
+
 interface Waiting {
   /** Both in milliseconds since 1970. */
   readonly queuedAt: number;
@@ -63,22 +65,22 @@ export function createTurnGate(
   const held = { calls: 0, bytes: 0 };
   let isTurning = false;
   let shareEnds = 0;
-  let last: keyof typeof lines = 'writes';
+  let last: Kind = 'writes';
 
   const isIdle = () => lines.reads.isEmpty() && lines.writes.isEmpty();
-  const mayTake = (kind: keyof typeof lines) => !lines[kind].isEmpty() && !(kind === 'writes' && writeQueue.isFull());
+  const hasRoom = (kind: Kind) => kind === 'reads' || !writeQueue.isFull();
+  const mayTake = (kind: Kind) => !lines[kind].isEmpty() && hasRoom(kind);
 
   /** Reads and writes take turns. */
-  function nextKind(): keyof typeof lines | undefined {
+  function nextKind(): Kind | undefined {
     const other = last === 'reads' ? 'writes' : 'reads';
     return mayTake(other) ? other : mayTake(last) ? last : undefined;
   }
 
   /** How long a call would wait before its work begins, about. */
-  const expectedMs = (kind: keyof typeof lines, gateMs: number) =>
-    kind === 'writes' ? gateMs + writeQueue.waitMs() : gateMs;
+  const expectedMs = (kind: Kind, gateMs: number) => (kind === 'writes' ? gateMs + writeQueue.waitMs() : gateMs);
 
-  function admit(kind: keyof typeof lines): void {
+  function admit(kind: Kind): void {
     last = kind;
     const { bytes, enter, ...call } = lines[kind].take()!;
     held.calls--;
@@ -103,8 +105,7 @@ export function createTurnGate(
     const kind = writes ? 'writes' : 'reads';
     const queue = lines[kind];
     const queuedAt = Date.now();
-    const waitMs = expectedMs(kind, queue.expectedMs(client));
-    if (isTooLong(waitMs, { queuedAt, deadline }, PATIENCE[kind].onArrival)) {
+    if (isTooLong(expectedMs(kind, queue.waitMs(client)), { queuedAt, deadline }, PATIENCE[kind].onArrival)) {
       return false;
     }
     if (!isTurning) {
@@ -112,7 +113,7 @@ export function createTurnGate(
       shareEnds = performance.now() + SHARE_MS;
       void turn();
     }
-    if (queue.isEmpty() && performance.now() < shareEnds && !(writes && writeQueue.isFull())) {
+    if (queue.isEmpty() && performance.now() < shareEnds && hasRoom(kind)) {
       return true;
     }
     if (held.calls >= limits.calls || held.bytes + bytes > limits.bytes) {

@@ -15,7 +15,7 @@ export function createTurnLines<Waiting extends Queued>() {
     isEmpty: () => lines.size === 0,
 
     /** How long a call of the client would wait, about: clients take turns, so one without a line waits for one of each. */
-    expectedMs(client: unknown): number {
+    waitMs(client: unknown): number {
       const own = lines.get(client);
       const [longest] = lines.values();
       if (longest === undefined) {
